@@ -1,0 +1,39 @@
+"""Where each view's rows come from: Parquet written by the backfill, and pushes while the stream runs."""
+
+from datetime import timedelta
+
+from feast import Field, FileSource, PushSource
+from feast.types import Array, FeastType, Float32, Int64, String
+
+from feature_repo.entities import ENTITIES
+from feature_repo.schema import TIMESTAMP, View
+from feature_repo.state import Dtype
+from infra.settings import load_settings
+
+FEAST_TYPES: dict[Dtype, FeastType] = {
+    "string": String,
+    "int64": Int64,
+    "float32": Float32,
+    "strings": Array(String),
+    "int64s": Array(Int64),
+    "float32s": Array(Float32),
+}
+_settings = load_settings()
+TTL = timedelta(seconds=_settings.feature_ttl_s)
+
+
+def batch_source(view: View) -> FileSource:
+    """The view's rows at rest."""
+    path = _settings.offline_dir / f"{view.name}.parquet"
+    return FileSource(name=f"{view.name}_rows", path=str(path), timestamp_field=TIMESTAMP)
+
+
+def push_source(view: View) -> PushSource:
+    """The view's rows as they happen, for ``store.push``; rests in the batch source."""
+    return PushSource(name=f"{view.name}_push", batch_source=batch_source(view))
+
+
+def schema(view: View) -> list[Field]:
+    """The view's fields, and its join key, as Feast knows them."""
+    fields = [Field(name=n, dtype=FEAST_TYPES[d], description=view.descriptions[n]) for n, d in view.fields.items()]
+    return [Field(name=ENTITIES[view.entity].join_key, dtype=String), *fields]

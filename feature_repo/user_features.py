@@ -1,0 +1,42 @@
+"""What is known of a user."""
+
+from feast import FeatureView
+
+from feature_repo import schema
+from feature_repo.entities import segment, user
+from feature_repo.sources import TTL, batch_source, push_source
+from feature_repo.sources import schema as fields
+
+user_features = FeatureView(
+    name=schema.USER_FEATURES.name,
+    entities=[user],
+    ttl=TTL,
+    schema=fields(schema.USER_FEATURES),
+    source=push_source(schema.USER_FEATURES),
+    description="a user's events, counted, decayed and remembered; kept live by the stream",
+)
+
+user_seen = FeatureView(
+    name=schema.USER_SEEN.name,
+    entities=[user],
+    ttl=TTL,
+    schema=fields(schema.USER_SEEN),
+    source=push_source(schema.USER_SEEN),
+    description="items that a user has met, for the seen-item filter; kept live by the stream",
+)
+
+user_profile = FeatureView(
+    name=schema.USER_PROFILE.name,
+    entities=[user],
+    schema=fields(schema.USER_PROFILE),
+    source=push_source(schema.USER_PROFILE),
+    description="what a user said of himself; pushed by PUT /users/{id}",
+)
+
+segment_favourites = FeatureView(
+    name=schema.SEGMENT_FAVOURITES.name,
+    entities=[segment],
+    schema=fields(schema.SEGMENT_FAVOURITES),
+    source=batch_source(schema.SEGMENT_FAVOURITES),
+    description="what users of one segment like; batch, by materialize",
+)

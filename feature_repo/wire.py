@@ -1,0 +1,190 @@
+"""The bytes of Feast's Redis online store, without importing Feast (its import costs seconds).
+
+Layout, as of Feast 0.67 with entity key serialization version 3: one hash per entity, named by the
+serialized entity key followed by the project; one hash field per feature, named by the little-endian
+murmur3 of ``view:feature`` and holding a serialized ``feast.types.Value``; one field ``_ts:view`` with a
+``google.protobuf.Timestamp``. ``tests/contract`` compares every byte with what the SDK writes and reads.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import mmh3
+import numpy as np
+
+from feature_repo.events import MICROSECONDS
+from feature_repo.state import Dtype
+
+_STRING = 2  # feast.types.ValueType.STRING
+
+
+def _varint(value: int) -> bytes:
+    value &= 0xFFFFFFFFFFFFFFFF
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _read_varint(raw: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = raw[at]
+        value |= (byte & 0x7F) << shift
+        at += 1
+        if byte < 0x80:
+            return value, at
+        shift += 7
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _tag(field: int, wire_type: int) -> bytes:
+    return _varint(field << 3 | wire_type)
+
+
+# Field numbers of feast.types.Value.
+_STRING_TAG, _INT64_TAG, _FLOAT_TAG = _tag(2, 2), _tag(4, 0), _tag(6, 5)
+_STRINGS_TAG, _INT64S_TAG, _FLOATS_TAG = _tag(12, 2), _tag(14, 2), _tag(16, 2)
+_ITEM_TAG = b"\x0a"  # field 1, length-delimited: `val` of every list message
+
+_pack_float = struct.Struct("<f").pack
+_unpack_float = struct.Struct("<f").unpack_from
+
+
+def _encode_string(value: str) -> bytes:
+    raw = value.encode()
+    return _STRING_TAG + _varint(len(raw)) + raw
+
+
+def _encode_int64(value: int) -> bytes:
+    return _INT64_TAG + _varint(value)
+
+
+def _encode_float(value: float) -> bytes:
+    return _FLOAT_TAG + _pack_float(value)
+
+
+def _list_message(tag: bytes, body: bytes) -> bytes:
+    return tag + _varint(len(body)) + body
+
+
+def _packed(payload: bytes) -> bytes:
+    return _ITEM_TAG + _varint(len(payload)) + payload if payload else b""
+
+
+def _encode_strings(values: list[str]) -> bytes:
+    raws = [value.encode() for value in values]
+    return _list_message(_STRINGS_TAG, b"".join(_ITEM_TAG + _varint(len(raw)) + raw for raw in raws))
+
+
+def _encode_int64s(values: list[int]) -> bytes:
+    return _list_message(_INT64S_TAG, _packed(b"".join(map(_varint, values))))
+
+
+def _encode_floats(values: list[float]) -> bytes:
+    return _list_message(_FLOATS_TAG, _packed(np.asarray(values, "<f4").tobytes()))
+
+
+def _decode_string(raw: bytes) -> str:
+    _, at = _read_varint(raw, 1)
+    return raw[at:].decode()
+
+
+def _decode_int64(raw: bytes) -> int:
+    return _signed(_read_varint(raw, 1)[0])
+
+
+def _decode_float(raw: bytes) -> float:
+    return float(_unpack_float(raw, 1)[0])
+
+
+def _decode_strings(raw: bytes) -> list[str]:
+    _, at = _read_varint(raw, 1)
+    values = []
+    while at < len(raw):
+        size, at = _read_varint(raw, at + 1)
+        values.append(raw[at : at + size].decode())
+        at += size
+    return values
+
+
+def _packed_payload(raw: bytes, tag: bytes) -> bytes:
+    size, at = _read_varint(raw, len(tag))
+    if size == 0:
+        return b""
+    _, at = _read_varint(raw, at + 1)
+    return raw[at:]
+
+
+def _decode_int64s(raw: bytes) -> list[int]:
+    payload = _packed_payload(raw, _INT64S_TAG)
+    values, at = [], 0
+    while at < len(payload):
+        value, at = _read_varint(payload, at)
+        values.append(_signed(value))
+    return values
+
+
+def _decode_floats(raw: bytes) -> list[float]:
+    payload = _packed_payload(raw, _FLOATS_TAG)
+    return [float(value) for value in np.frombuffer(payload, "<f4")]
+
+
+ENCODE: dict[Dtype, Callable[[Any], bytes]] = {
+    "string": _encode_string,
+    "int64": _encode_int64,
+    "float32": _encode_float,
+    "strings": _encode_strings,
+    "int64s": _encode_int64s,
+    "float32s": _encode_floats,
+}
+DECODE: dict[Dtype, Callable[[bytes], Any]] = {
+    "string": _decode_string,
+    "int64": _decode_int64,
+    "float32": _decode_float,
+    "strings": _decode_strings,
+    "int64s": _decode_int64s,
+    "float32s": _decode_floats,
+}
+
+
+def encode_timestamp(time_us: int) -> bytes:
+    """``google.protobuf.Timestamp`` of microseconds since the epoch."""
+    seconds, micros = divmod(time_us, MICROSECONDS)
+    return (b"\x08" + _varint(seconds) if seconds else b"") + (b"\x10" + _varint(micros * 1_000) if micros else b"")
+
+
+def decode_timestamp(raw: bytes) -> int:
+    """Microseconds since the epoch of a ``google.protobuf.Timestamp``."""
+    parts = {0x08: 0, 0x10: 0}
+    at = 0
+    while at < len(raw):
+        tag = raw[at]
+        value, at = _read_varint(raw, at + 1)
+        parts[tag] = _signed(value)
+    return parts[0x08] * MICROSECONDS + parts[0x10] // 1_000
+
+
+def entity_prefix(join_key: str) -> bytes:
+    """The part of a hash's name that comes before the entity's own id."""
+    name = join_key.encode()
+    return struct.pack("<III", 1, _STRING, len(name)) + name + struct.pack("<I", _STRING)
+
+
+def entity_key(prefix: bytes, entity_id: str, project: bytes) -> bytes:
+    """The name of an entity's hash."""
+    raw = entity_id.encode()
+    return prefix + struct.pack("<I", len(raw)) + raw + project
+
+
+def field_name(view: str, feature: str) -> bytes:
+    """The hash field of a feature."""
+    return struct.pack("<I", mmh3.hash(f"{view}:{feature}", signed=False))
