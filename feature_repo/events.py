@@ -64,7 +64,7 @@ class Event(Message):
     def _utc(cls, value: datetime) -> datetime:
         if value.year < 1971:
             raise ValueError("must be a date after 1970, as ISO 8601 or seconds since the epoch")
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return as_utc(value)
 
     @property
     def time_us(self) -> int:
@@ -81,12 +81,35 @@ class Item(Message):
     published_at: datetime | None = None
     price: float | None = Field(None, ge=0)
 
+    def row(self) -> dict[str, Any]:
+        """This entry as a row of the item_catalog view."""
+        return {
+            "title": self.title,
+            "categories": list(self.categories),
+            "published_us": to_us(self.published_at) if self.published_at else 0,
+            "price": self.price or 0.0,
+        }
+
+    @field_validator("published_at")
+    @classmethod
+    def _utc(cls, value: datetime | None) -> datetime | None:
+        return None if value is None else as_utc(value)
+
 
 class UserProfile(Message):
     """What is known of a user beside the events: segments such as ``age:25-34``; the last write wins."""
 
     user_id: Id
     segments: tuple[Annotated[str, StringConstraints(min_length=1, max_length=100)], ...] = Field((), max_length=100)
+
+    def row(self) -> dict[str, Any]:
+        """This profile as a row of the user_profile view."""
+        return {"segments": list(self.segments)}
+
+
+def as_utc(moment: datetime) -> datetime:
+    """The same moment in UTC; one without an offset is taken to be UTC already."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def to_us(moment: datetime) -> int:

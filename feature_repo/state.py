@@ -12,6 +12,7 @@ them as of its newest event; ``request_features`` carries them on to the clock o
 from __future__ import annotations
 
 from bisect import insort
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -166,6 +167,19 @@ class ItemState(CountedState):
     """What all users' events say of one item."""
 
     FEATURES: ClassVar[dict[str, Feature]] = _shared_features()
+
+
+class States:
+    """The states of all users and items while a history of events passes."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, UserState] = defaultdict(UserState)
+        self.items: dict[str, ItemState] = defaultdict(ItemState)
+
+    def apply(self, event: Event) -> None:
+        """Take one event in, on both of its sides."""
+        self.users[event.user_id].apply(event)
+        self.items[event.item_id].apply(event)
 
 
 @dataclass(slots=True)
