@@ -1,0 +1,115 @@
+"""Catalogue and profiles in PostgreSQL: what items and users are, beside what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+import psycopg
+
+from feature_repo.events import Item, UserProfile
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS items (
+    item_id text PRIMARY KEY,
+    title text NOT NULL,
+    categories jsonb NOT NULL,
+    published_at timestamptz,
+    price double precision
+);
+CREATE TABLE IF NOT EXISTS users (
+    user_id text PRIMARY KEY,
+    segments jsonb NOT NULL
+);
+"""
+
+UPSERT_ITEM = """
+INSERT INTO items (item_id, title, categories, published_at, price) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (item_id) DO UPDATE SET title = excluded.title, categories = excluded.categories,
+    published_at = excluded.published_at, price = excluded.price
+"""
+
+UPSERT_USER = """
+INSERT INTO users (user_id, segments) VALUES (%s, %s)
+ON CONFLICT (user_id) DO UPDATE SET segments = excluded.segments
+"""
+
+_CREATE_LOCK = 0x46524553  # two workers that start at once must not both create the tables
+
+
+class MetadataStore:
+    """Items and users of one database; the tables are created when they are absent.
+
+    Keeps one connection and opens a new one after it broke. Errors are psycopg's: OperationalError while the
+    server is away.
+
+    Args:
+        database_url: postgresql://user@host:port/database.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def upsert_items(self, items: Sequence[Item]) -> None:
+        """Write items in one transaction; the last of an id wins."""
+        self._write(
+            UPSERT_ITEM,
+            [(i.item_id, i.title, _json(i.categories), i.published_at, i.price) for i in items],
+        )
+
+    def upsert_users(self, users: Sequence[UserProfile]) -> None:
+        """Write profiles in one transaction; the last of an id wins."""
+        self._write(UPSERT_USER, [(u.user_id, _json(u.segments)) for u in users])
+
+    def items(self) -> list[Item]:
+        """The catalogue, by id."""
+        rows = self._read("SELECT item_id, title, categories, published_at, price FROM items ORDER BY item_id")
+        return [
+            Item(item_id=row[0], title=row[1], categories=tuple(row[2]), published_at=row[3], price=row[4])
+            for row in rows
+        ]
+
+    def users(self) -> list[UserProfile]:
+        """The profiles, by id."""
+        rows = self._read("SELECT user_id, segments FROM users ORDER BY user_id")
+        return [UserProfile(user_id=row[0], segments=tuple(row[1])) for row in rows]
+
+    def close(self) -> None:
+        """Close the connection; the next call opens a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _write(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
+        if rows:
+            with self._connected() as connection, connection.transaction(), connection.cursor() as cursor:
+                cursor.executemany(statement, rows)
+
+    def _read(self, query: str) -> list[tuple[Any, ...]]:
+        with self._connected() as connection:
+            return connection.execute(query).fetchall()
+
+    @contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
+        try:
+            if self._connection is None:
+                self._connection = _connect(self._url)
+            yield self._connection
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            self.close()
+            raise
+
+
+def _connect(url: str) -> psycopg.Connection[Any]:
+    connection = psycopg.connect(url, autocommit=True, connect_timeout=5, options="-c timezone=UTC")
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATE_LOCK,))
+        connection.execute(TABLES)
+    return connection
+
+
+def _json(labels: Sequence[str]) -> str:
+    return orjson.dumps(labels).decode()
