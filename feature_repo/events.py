@@ -86,7 +86,8 @@ class Item(Message):
         return {
             "title": self.title,
             "categories": list(self.categories),
-            "published_us": to_us(self.published_at) if self.published_at else 0,
+            # 0 says unknown; the epoch itself gives way by a microsecond.
+            "published_us": (to_us(self.published_at) or 1) if self.published_at else 0,
             "price": self.price or 0.0,
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,11 +87,13 @@ class ItemTable:
         return n
 
     def _grow(self) -> None:
-        old = (self._numbers, self._categories, self._published_us, self._price, self._in_catalog)
+        old = self._columns()
         self._allocate(2 * len(self._numbers))
-        new = (self._numbers, self._categories, self._published_us, self._price, self._in_catalog)
-        for source, target in zip(old, new, strict=True):
+        for source, target in zip(old, self._columns(), strict=True):
             target[: len(source)] = source
+
+    def _columns(self) -> tuple[NDArray[Any], ...]:
+        return self._numbers, self._categories, self._published_us, self._price, self._in_catalog
 
     def put_features(self, item_id: str, row: Row) -> int:
         """Take an item_features row in. Returns the item's number."""

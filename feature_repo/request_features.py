@@ -7,6 +7,8 @@ falling when nobody clicks.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ from feature_repo.item_table import NUMBERS, ItemTable
 from feature_repo.state import HALF_LIVES, Row, decayed_names
 
 Floats = NDArray[np.float32]
+Column = NDArray[np.floating[Any]] | np.floating[Any] | float
 
 DAY_US = 86_400 * MICROSECONDS
 AFFINITY_DECAY = 0.9
@@ -75,7 +78,11 @@ def category_affinity(recent: NDArray[np.intp], items: ItemTable) -> Floats:
         recent: numbers of the items last met, oldest first.
     """
     weights = AFFINITY_DECAY ** np.arange(len(recent) - 1, -1, -1, dtype=np.float32)
-    return _unit(weights @ items.categories[recent]) if len(recent) else np.zeros(len(items.vocabulary), np.float32)
+    return (
+        _unit((weights @ items.categories[recent]).astype(np.float32))
+        if len(recent)
+        else np.zeros(len(items.vocabulary), np.float32)
+    )
 
 
 def recent_numbers(user: Row, items: ItemTable) -> NDArray[np.intp]:
@@ -98,7 +105,7 @@ def request_features(user: Row, items: ItemTable, candidates: NDArray[np.intp], 
     """
     recent = recent_numbers(user, items)
     out = np.empty((len(candidates), len(REQUEST_FEATURES)), np.float32)
-    columns = [*_user_columns(user, now_us), *_item_columns(items, candidates, now_us)]
+    columns: list[Column] = [*_user_columns(user, now_us), *_item_columns(items, candidates, now_us)]
     columns += _pair_columns(user, items, candidates, recent)
     for n, column in enumerate(columns):
         out[:, n] = column
@@ -112,7 +119,7 @@ def empty_user() -> Row:
     return UserState().row()
 
 
-def _user_columns(user: Row, now_us: float) -> list[float | NDArray[np.float64]]:
+def _user_columns(user: Row, now_us: float) -> list[Column]:
     numbers = np.array([[user[name] or 0 for name in NUMBERS]], np.float64)
     interest = np.log1p(interest_at(numbers, now_us)[0])
     return [
@@ -123,7 +130,7 @@ def _user_columns(user: Row, now_us: float) -> list[float | NDArray[np.float64]]
     ]
 
 
-def _item_columns(items: ItemTable, candidates: NDArray[np.intp], now_us: float) -> list[NDArray[np.float64]]:
+def _item_columns(items: ItemTable, candidates: NDArray[np.intp], now_us: float) -> list[Column]:
     numbers = items.numbers[candidates]
     decayed = decayed_at(numbers, now_us)
     interest = decayed[:, _INTEREST].reshape(len(candidates), -1, len(HALF_LIVES)).sum(1)
@@ -137,14 +144,12 @@ def _item_columns(items: ItemTable, candidates: NDArray[np.intp], now_us: float)
         numbers[:, NUMBERS.index("mean_value")],
         np.log((interest[:, 2] + 1) / (interest[:, 3] + 1)),
         np.where(known, _log_hours(now_us - numbers[:, _LAST_US]), 0),
-        np.where(published > 0, np.log1p(np.maximum(now_us - published, 0) / DAY_US), 0),
+        np.where(published != 0, np.log1p(np.maximum(now_us - published, 0) / DAY_US), 0),
         np.log1p(items.price[candidates]),
     ]
 
 
-def _pair_columns(
-    user: Row, items: ItemTable, candidates: NDArray[np.intp], recent: NDArray[np.intp]
-) -> list[NDArray[np.floating] | float]:
+def _pair_columns(user: Row, items: ItemTable, candidates: NDArray[np.intp], recent: NDArray[np.intp]) -> list[Column]:
     if not len(recent):
         return [0.0] * 4
     categories = _unit_rows(items.categories[candidates])
@@ -154,7 +159,7 @@ def _pair_columns(
     return [
         categories @ category_affinity(recent, items),
         categories @ _unit(items.categories[recent[-1]]),
-        np.where((published > 0) & (published_recent > 0).all(), years, 0),
+        np.where((published != 0) & (published_recent != 0).all(), years, 0),
         items.numbers[candidates, mean] - (user["mean_value"] or 0.0),
     ]
 
@@ -165,9 +170,9 @@ def _log_hours(elapsed_us: float | NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _unit(vector: Floats) -> Floats:
     norm = np.linalg.norm(vector)
-    return vector / norm if norm else vector
+    return (vector / norm).astype(np.float32) if norm else vector
 
 
 def _unit_rows(matrix: Floats) -> Floats:
     norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return matrix / np.where(norms, norms, 1)
+    return (matrix / np.where(norms, norms, 1)).astype(np.float32)
