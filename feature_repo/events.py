@@ -20,6 +20,9 @@ MAX_CLOCK_SKEW_S = 300.0
 """How far ahead of the receiver's clock an event's own time may lie."""
 
 Id = Annotated[str, StringConstraints(pattern=r"^[^\s/\x00-\x1f]{1,128}$")]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
+Number = Annotated[float, Field(ge=-1e15, le=1e15)]
+"""A measure that survives float32, in which features are kept."""
 MICROSECONDS = 1_000_000
 
 
@@ -53,7 +56,7 @@ class Event(Message):
     item_id: Id
     event_type: EventType
     timestamp: datetime = Field(default_factory=lambda: datetime.now(UTC))
-    value: float | None = Field(None, description="a rating, a price, a dwell time: whatever the type measures")
+    value: Number | None = Field(None, description="a rating, a price, a dwell time: whatever the type measures")
     event_id: Id = Field(default_factory=lambda: uuid.uuid4().hex)
     session_id: Id | None = None
     recommendation_id: Id | None = None
@@ -76,10 +79,10 @@ class Item(Message):
     """A catalogue entry; the last write for an id wins."""
 
     item_id: Id
-    title: str = Field("", max_length=500)
-    categories: tuple[Annotated[str, StringConstraints(min_length=1, max_length=100)], ...] = Field((), max_length=100)
+    title: str = Field("", max_length=500, pattern=r"^[^\x00]*$")
+    categories: tuple[Label, ...] = Field((), max_length=100)
     published_at: datetime | None = None
-    price: float | None = Field(None, ge=0)
+    price: Number | None = Field(None, ge=0)
 
     def row(self) -> dict[str, Any]:
         """This entry as a row of the item_catalog view."""
@@ -101,7 +104,7 @@ class UserProfile(Message):
     """What is known of a user beside the events: segments such as ``age:25-34``; the last write wins."""
 
     user_id: Id
-    segments: tuple[Annotated[str, StringConstraints(min_length=1, max_length=100)], ...] = Field((), max_length=100)
+    segments: tuple[Label, ...] = Field((), max_length=100)
 
     def row(self) -> dict[str, Any]:
         """This profile as a row of the user_profile view."""
@@ -110,7 +113,10 @@ class UserProfile(Message):
 
 def as_utc(moment: datetime) -> datetime:
     """The same moment in UTC; one without an offset is taken to be UTC already."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be a date between the years 1 and 9999 in UTC") from None
 
 
 def to_us(moment: datetime) -> int:
