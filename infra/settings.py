@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlparse
 
 from pydantic import Field, model_validator
@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     def _fill(self) -> Settings:
         fill = object.__setattr__
         fill(self, "home", self.home.expanduser().absolute())
-        defaults = self._embedded_urls()
+        defaults = self.embedded_urls()
         for field, value in defaults.items():
             if getattr(self, field):
                 continue
@@ -124,7 +124,8 @@ class Settings(BaseSettings):
             fill(self, field, value)
         return self
 
-    def _embedded_urls(self) -> dict[str, str]:
+    def embedded_urls(self) -> dict[str, str]:
+        """Settings field -> URL of the embedded stack's server, on the ports of these settings."""
         return {
             "kafka_bootstrap_servers": f"{self.host}:{self.kafka_port}",
             "redis_url": f"redis://{self.host}:{self.redis_port}/0",
@@ -134,6 +135,18 @@ class Settings(BaseSettings):
             "prefect_api_url": f"http://{self.host}:{self.prefect_port}/api",
             "feast_registry": str(self.home / "feast" / "registry.db"),
         }
+
+    def is_embedded(self, field: str) -> bool:
+        """Whether this URL is the embedded stack's server."""
+        return bool(getattr(self, field) == self.embedded_urls()[field])
+
+    def with_ports(self, **ports: int) -> Settings:
+        """The same settings with other ports, and the embedded servers' URLs following them."""
+        values = {field: getattr(self, field) for field in type(self).model_fields} | ports
+        values |= {field: "" for field in self.embedded_urls() if self.is_embedded(field)}
+        # by variable name where there is one, so that the environment cannot win
+        aliased = {field: info.validation_alias for field, info in type(self).model_fields.items()}
+        return type(self)(**{str(aliased[field] or field): value for field, value in values.items()})
 
     @classmethod
     def variables(cls) -> dict[str, str]:
@@ -165,7 +178,9 @@ class Settings(BaseSettings):
             for name in type(self).model_fields
             if (value := getattr(self, name)) not in (None, type(self).model_fields[name].default)
         }
-        return values | {"FEAST_REDIS": self.feast_redis, "FEAST_REGISTRY": self.feast_registry}
+        registry_type = "sql" if "://" in self.feast_registry else "file"
+        feast = {"FEAST_REGISTRY": self.feast_registry, "FEAST_REGISTRY_TYPE": registry_type}
+        return values | feast | {"FEAST_REDIS": self.feast_redis}
 
 
 def variable(field: str) -> str:
@@ -184,10 +199,27 @@ def load_settings(**overrides: object) -> Settings:
         raise SettingsError(_readable(error.errors(include_url=False))) from None
 
 
-def _readable(errors: list[Mapping[str, object]] | list) -> str:  # type: ignore[type-arg]
+def _readable(errors: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for e in errors:
         name = ".".join(map(str, e["loc"])) or "settings"
         name = variable(name) if name in Settings.model_fields else name
         lines.append(f"{name}: {e['msg']}" + (f" (got {e['input']!r})" if e["loc"] else ""))
     return "; ".join(lines)
+
+
+def example() -> str:
+    """The text of ``.env.example``: every setting with its description and default, commented out."""
+    lines = [
+        "# Every setting of Freshet with its default. Written by `python -m infra.settings`; a test compares them.",
+        "",
+    ]
+    for name, field in Settings.variables().items():
+        info = Settings.model_fields[field]
+        default = ".local" if field == "home" else "" if info.default is None else info.default
+        lines += [f"# {info.description}", f"# {name}={default}", ""]
+    return "\n".join(lines[:-1]) + "\n"
+
+
+if __name__ == "__main__":
+    print(example(), end="")

@@ -1,0 +1,165 @@
+"""The whole of Freshet on this machine: ``python -m infra.local up [--only a,b,c] | down | status``.
+
+``up`` keeps running, restarts what dies, and stops everything on Ctrl-C or SIGTERM. State lies in FRESHET_HOME.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from infra.firstrun import first_run
+from infra.processes import StackError, is_running
+from infra.servers import ALL, address
+from infra.settings import Settings, SettingsError, load_settings
+from infra.stack import AlreadyRuns, Stack, end_leftovers, read_state
+
+__all__ = ["ALL", "AlreadyRuns", "Stack", "StackError", "main"]
+
+LOOK_EVERY_S = 0.25
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def up(settings: Settings, only: Sequence[str]) -> int:
+    """Start the stack, fill it on its first start, and watch it until a signal comes."""
+    _stop_on_signals()
+    stack = Stack(settings, only or ALL, say=console.print)
+    try:
+        console.print(f"starting {', '.join(part.name for part in stack.parts)} in {settings.home}")
+        with stack:
+            if not only:
+                first_run(stack)
+            console.print(_urls(stack))
+            while True:
+                stack.watch()
+                time.sleep(LOOK_EVERY_S)
+    except KeyboardInterrupt:
+        console.print("stopped")
+        return 0
+    except AlreadyRuns as error:
+        console.print(str(error))
+        return status(settings)
+
+
+def _stop_on_signals() -> None:
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        console.print("stopping")
+        raise KeyboardInterrupt
+
+    for each in signals:
+        signal.signal(each, stop)
+
+
+def _urls(stack: Stack) -> Table:
+    table = Table("part", "address", title="Freshet runs; Ctrl-C stops it", title_justify="left")
+    for part in stack.parts:
+        if part.port:
+            table.add_row(part.name, address(stack.settings, part.name))
+    table.caption = f"for a shell: source {stack.settings.home / 'env'}"
+    return table
+
+
+def down(settings: Settings) -> int:
+    """Stop the stack of this home from another shell."""
+    state = read_state(settings)
+    if not _is_held(settings):
+        left = end_leftovers(settings)
+        (settings.home / "stack.json").unlink(missing_ok=True)
+        console.print(f"no stack runs in {settings.home}" + (f"; ended {left} left-over processes" if left else ""))
+        return 0
+    if state is None:
+        raise StackError(f"a stack in {settings.home} is just starting; try again")
+    os.kill(state["pid"], signal.SIGTERM)
+    if not _wait(lambda: not _is_held(settings), 60.0):
+        raise StackError(f"the stack in {settings.home} (pid {state['pid']}) does not stop")
+    console.print("stopped")
+    return 0
+
+
+def _is_held(settings: Settings) -> bool:
+    """Whether a live process holds this home's lock."""
+    try:
+        with (settings.home / "stack.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _wait(done: Callable[[], bool], within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def status(settings: Settings) -> int:
+    """Print the parts of the running stack as a table; 1 when there is none, or a part of it is dead."""
+    state = read_state(settings)
+    if state is None or not _is_held(settings):
+        console.print(f"no stack runs in {settings.home}")
+        return 1
+    table = Table("part", "state", "port", "pid", "up", "memory", "log", title=f"stack of pid {state['pid']}")
+    alive = True
+    for name, part in state["parts"].items():
+        runs = is_running(part["pid"], part["started"])
+        alive &= runs
+        age = f"{time.time() - part['started']:.0f} s" if runs else ""
+        memory = f"{_memory(part['pid']) / 2**20:.0f} MiB" if runs else ""
+        log = os.path.relpath(settings.home / "logs" / f"{name}.log")
+        table.add_row(name, "up" if runs else "dead", str(part["port"] or ""), str(part["pid"]), age, memory, log)
+    console.print(table)
+    return 0 if alive else 1
+
+
+def _memory(pid: int) -> int:
+    total = 0
+    try:
+        parent = psutil.Process(pid)
+        for process in [parent, *parent.children(recursive=True)]:
+            total += process.memory_info().rss
+    except psutil.NoSuchProcess:
+        pass
+    return total
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    start = commands.add_parser("up", help="start the stack and keep it running until Ctrl-C")
+    start.add_argument("--only", default="", metavar="A,B", help=f"only these parts of {','.join(ALL)}")
+    commands.add_parser("down", help="stop it from another shell")
+    commands.add_parser("status", help="its parts as a table")
+    options = parser.parse_args(arguments)
+    try:
+        settings = load_settings()
+        if options.command == "up":
+            return up(settings, [name for name in options.only.split(",") if name])
+        return down(settings) if options.command == "down" else status(settings)
+    except (SettingsError, StackError) as error:
+        console.print(f"error: {error}", markup=False)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""Creates the Kafka topics of the settings. ``python -m infra.topics`` does it by hand."""
+
+from __future__ import annotations
+
+import sys
+
+from infra.settings import Settings, SettingsError, load_settings
+
+
+class TopicError(RuntimeError):
+    """The brokers did not answer or refused a topic; the message names it."""
+
+
+def topic_names(settings: Settings) -> list[str]:
+    """Every topic that Freshet reads or writes."""
+    return [
+        getattr(settings, field)
+        for field in type(settings).model_fields
+        if field.startswith("topic_") and field != "topic_partitions"
+    ]
+
+
+def ensure_topics(settings: Settings, timeout_s: float = 10.0) -> list[str]:
+    """Create the topics that do not exist yet; return their names.
+
+    An existing topic is left as it is, whatever its number of partitions. Raises TopicError.
+    """
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
+    try:
+        existing = admin.list_topics(timeout=timeout_s).topics
+    except KafkaException as error:
+        raise TopicError(f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}: {error.args[0].str()}") from None
+    replicas = 1 if settings.mode == "local" else -1  # -1: the brokers' default
+    missing = [name for name in topic_names(settings) if name not in existing]
+    wanted = [NewTopic(name, settings.topic_partitions, replicas) for name in missing]
+    for name, made in (admin.create_topics(wanted, request_timeout=timeout_s) if wanted else {}).items():
+        try:
+            made.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise TopicError(f"cannot create topic {name}: {error.args[0].str()}") from None
+    return missing
+
+
+def main() -> int:
+    """Create the topics and print which."""
+    try:
+        made = ensure_topics(load_settings())
+    except (SettingsError, TopicError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("created: " + ", ".join(made) if made else "all topics exist")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
