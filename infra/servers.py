@@ -42,6 +42,7 @@ class Part:
     url: str | None = None
     prepare: Callable[[Settings, Run], None] = _nothing
     stop_signal: int = signal.SIGTERM
+    grace_s: float = 10.0
     within_s: float = 60.0
     once: bool = False
     wanted: Callable[[Settings], bool] = _always
@@ -206,6 +207,7 @@ PARTS: dict[str, Part] = {
             lambda settings: answers(f"{settings.prefect_api_url}/work_pools/{POOL}"),
             needs=("prefect",),
             within_s=120.0,
+            grace_s=2.0,  # it would wait for its flow runs, and for its connections to time out
         ),
         Part("feast", _feast, needs=("redis", "postgres"), within_s=180.0, once=True, wanted=_feast_is_older),
         Part(

@@ -158,7 +158,14 @@ class Stack:
             raise StackError(f"{part.name}: start cancelled")
         began = time.monotonic()
         log = self.settings.home / "logs" / f"{part.name}.log"
-        process = Process(part.name, part.command(self.settings), self.environment(), log, stop_signal=part.stop_signal)
+        process = Process(
+            part.name,
+            part.command(self.settings),
+            self.environment(),
+            log,
+            stop_signal=part.stop_signal,
+            grace_s=part.grace_s,
+        )
         self._processes[part.name] = process
         self._write_state()
         fix = f"set {variable(part.port)} to use another port" if part.port else "see the log"
