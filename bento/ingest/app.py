@@ -1,0 +1,245 @@
+"""The REST of ingest: decode, delegate to the log, encode."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from bento import errors
+from bento.ingest.metrics import IngestMetrics, Observed
+from bento.ingest.producer import EventLog, LogError, MessageTooLarge
+from bento.ingest.schemas import (
+    Accepted,
+    BatchAccepted,
+    Health,
+    ItemFields,
+    Upserted,
+    UserFields,
+    body_of,
+    document,
+)
+from feature_repo.events import BadEvent, Event, Item, Message, UserProfile, check_clock, describe
+from infra.settings import Settings
+
+JSON = "application/json"
+
+
+class Intake:
+    """Takes events, catalogue entries and profiles into the log.
+
+    Args:
+        settings: topics and limits.
+        log: where messages go.
+        metrics: what is counted.
+    """
+
+    def __init__(self, settings: Settings, log: EventLog, metrics: IngestMetrics) -> None:
+        self.settings = settings
+        self.log = log
+        self.metrics = metrics
+
+    async def events(self, request: Request) -> Response:
+        """Answer POST /events."""
+        raw = await self._body(request)
+        try:
+            if raw.lstrip()[:1] == b"[":
+                return await self._array(from_json(raw))
+            event = valid(Event, raw)
+        except ValueError as error:
+            self._count_rejected(error)
+            raise _refusal(error) from None
+        await self._send_events([event])
+        return _created({"status": "accepted", "event_id": event.event_id})
+
+    async def upsert(
+        self, request: Request, kind: type[Message], id_field: str, entity_id: str, topic: str
+    ) -> Response:
+        """Answer PUT of an item or a user."""
+        raw = await self._body(request)
+        try:
+            message = valid(kind, _with_id(from_json(raw), id_field, entity_id))
+        except ValueError as error:
+            self._count_rejected(error)
+            raise _refusal(error) from None
+        await self._send(topic, [(entity_id, message.encode())], None)
+        return _created({"status": "accepted", "id": entity_id}, status=200)
+
+    async def _array(self, values: list[Any]) -> Response:
+        if len(values) > self.settings.max_batch_events:
+            raise errors.Invalid(f"body: {len(values)} events; at most {self.settings.max_batch_events} at once")
+        events, rejected = [], []
+        for index, value in enumerate(values):
+            try:
+                events.append(valid(Event, value))
+            except ValueError as error:
+                self._count_rejected(error)
+                rejected.append({"index": index, "error": _sentence(error)})
+        if not events:
+            raise errors.Invalid("body: no valid event", rejected)
+        await self._send_events(events)
+        ids = [event.event_id for event in events]
+        return _created({"accepted": len(ids), "event_ids": ids, "rejected": rejected})
+
+    async def _send_events(self, events: Sequence[Event]) -> None:
+        messages = [(event.user_id, event.encode()) for event in events]
+        await self._send(self.settings.topic_events, messages, {"event_ids": [event.event_id for event in events]})
+        for event in events:
+            self.metrics.events.labels(event.event_type).inc()
+
+    async def _send(self, topic: str, messages: Sequence[tuple[str, bytes]], details: Any) -> None:
+        started = time.perf_counter()
+        try:
+            await self.log.send(topic, messages)
+        except MessageTooLarge as error:
+            self.metrics.rejected.labels("too_large").inc(len(messages))
+            raise errors.TooLarge(f"the log does not take a message of this size: {error}") from None
+        except LogError as error:
+            self.metrics.rejected.labels("unavailable").inc(len(messages))
+            message = f"the log did not acknowledge ({error}); send it again, with the same event_id"
+            raise errors.Unavailable(message, details) from None
+        self.metrics.ack_seconds.observe(time.perf_counter() - started)
+
+    async def _body(self, request: Request) -> bytes:
+        kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+        if kind != JSON and not kind.endswith("+json"):
+            self.metrics.rejected.labels("media_type").inc()
+            raise errors.WrongMediaType(f"content-type: {kind!r} is not taken; send {JSON}")
+        limit = self.settings.max_body_bytes
+        chunks, size = [], _declared_length(request)
+        if size <= limit:
+            size = 0
+            async for chunk in request.stream():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > limit:
+                    break
+        if size > limit:
+            self.metrics.rejected.labels("too_large").inc()
+            raise errors.TooLarge(f"body: longer than {limit} bytes (FRESHET_MAX_BODY_BYTES)")
+        return b"".join(chunks)
+
+    def _count_rejected(self, error: ValueError) -> None:
+        self.metrics.rejected.labels(_reason(error)).inc()
+
+
+def valid(kind: type[Message], value: Any) -> Any:
+    """A message from JSON text or from decoded JSON; events are checked against this server's clock.
+
+    Raises ValueError: pydantic's ValidationError, or BadEvent.
+    """
+    message = kind.model_validate_json(value) if isinstance(value, bytes) else kind.model_validate(value)
+    if isinstance(message, Event):
+        check_clock(message, time.time_ns() // 1_000)
+    return message
+
+
+def _with_id(fields: Any, id_field: str, entity_id: str) -> Any:
+    if not isinstance(fields, dict):
+        raise BadEvent("schema", "body: must be an object")
+    if str(fields.get(id_field, entity_id)) != entity_id:
+        raise BadEvent("schema", f"{id_field}: differs from the one in the path")
+    return {**fields, id_field: entity_id}
+
+
+def _refusal(error: ValueError) -> errors.ApiError:
+    if _reason(error) == "json":
+        return errors.BadRequest(f"the body is no JSON: {_sentence(error)}")
+    return errors.Invalid(_sentence(error), _fields(error))
+
+
+def _fields(error: ValueError) -> list[dict[str, str]]:
+    if isinstance(error, ValidationError):
+        found = error.errors(include_url=False, include_input=False)
+        return [{"field": ".".join(map(str, e["loc"])) or "body", "message": e["msg"]} for e in found]
+    field, _, message = _sentence(error).partition(": ")
+    return [{"field": field, "message": message}]
+
+
+def _reason(error: ValueError) -> str:
+    if isinstance(error, BadEvent):
+        return error.reason
+    if isinstance(error, ValidationError):
+        return "json" if error.errors()[0]["type"] == "json_invalid" else "schema"
+    return "json"
+
+
+def _sentence(error: ValueError) -> str:
+    if isinstance(error, BadEvent):
+        return error.detail.replace("timestamp is", "timestamp:", 1)
+    return describe(error) if isinstance(error, ValidationError) else str(error)
+
+
+def _declared_length(request: Request) -> int:
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isdecimal() else 0
+
+
+def _created(body: dict[str, Any], status: int = 201) -> Response:
+    return Response(orjson.dumps(body), status, media_type=JSON)
+
+
+def build_app() -> FastAPI:
+    """The FastAPI app; its ``state.intake`` must hold an Intake before the first request."""
+    app = FastAPI(
+        title="Freshet ingest",
+        version="1",
+        description="Events, catalogue entries and profiles, into the log.",
+        responses=errors.documented(404, 405, 500),
+    )
+    errors.install(app)
+    writing = errors.documented(400, 413, 415, 422, 503)
+
+    @app.post("/events", status_code=201, responses=writing, response_model=Accepted | BatchAccepted,
+              openapi_extra=body_of(Event, array_of=Event, max_items=1000))  # fmt: skip
+    async def post_events(request: Request) -> Response:
+        """Take one event, or an array of up to 1,000. 201 means that the broker has acknowledged."""
+        return await _intake(request).events(request)
+
+    @app.put("/items/{item_id}", responses=writing, response_model=Upserted, openapi_extra=body_of(ItemFields))
+    async def put_item(request: Request, item_id: str) -> Response:
+        """Create or replace a catalogue entry."""
+        intake = _intake(request)
+        return await intake.upsert(request, Item, "item_id", item_id, intake.settings.topic_catalog)
+
+    @app.put("/users/{user_id}", responses=writing, response_model=Upserted, openapi_extra=body_of(UserFields))
+    async def put_user(request: Request, user_id: str) -> Response:
+        """Create or replace a profile."""
+        intake = _intake(request)
+        return await intake.upsert(request, UserProfile, "user_id", user_id, intake.settings.topic_profiles)
+
+    @app.get("/health", response_model=Health)
+    async def health() -> Response:
+        """Whether the process lives."""
+        return _created({"status": "ok"}, status=200)
+
+    @app.get("/ready", response_model=Health, responses=errors.documented(503))
+    async def ready(request: Request) -> Response:
+        """Whether events can be taken: the log is connected."""
+        if not _intake(request).log.connected:
+            raise errors.Unavailable("no connection to the log; see KAFKA_BOOTSTRAP_SERVERS")
+        return _created({"status": "ready"}, status=200)
+
+    @app.get("/metrics", response_class=Response)
+    async def metrics(request: Request) -> Response:
+        """Prometheus metrics of this worker."""
+        return Response(generate_latest(_intake(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    return app
+
+
+def observed(app: FastAPI) -> Observed:
+    """The app as it is mounted: every request counted."""
+    return Observed(app)
+
+
+def _intake(request: Request) -> Intake:
+    intake: Intake = request.app.state.intake
+    return intake
