@@ -1,0 +1,139 @@
+"""The whole recipe in one call, with point-in-time rows by replay instead of Feast's join.
+
+The training flow does the same steps as tasks and asks Feast for the rows; both give the same model, which a test
+shows. Three nets follow one another: one that ends where the ranker's window begins, one that ends where the test
+begins, and one of all events, which ships.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+import pandas as pd
+
+from feature_repo.events import Event, Item, UserProfile
+from models.bundle import Bundle
+from models.content import item_table
+from models.dataset import moments
+from models.fusion import Fusion
+from models.pairs import ranker_matrix, replayed_rows, training_pairs
+from models.ranker import Ranker, RankerReport, train_ranker
+from models.retriever import Progress, Retriever
+from models.training import Plan, assemble, collect_pools, fit_fusion_on, fit_retriever, make_plan
+
+Steps = Callable[[str], Progress | None]
+"""Called with the name of a long step; gives what is told of its progress."""
+
+
+def silent(step: str) -> None:
+    """No progress shown."""
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a bundle is trained.
+
+    Attributes:
+        epochs: passes of the first net; fine_tune_epochs: of each of the two that follow.
+        max_moments: moments that the fusion is fitted on (a seeded sample of the ranker's window).
+        candidates: size of the pool; as in serving.
+        seed: of everything random; threads: of torch and LightGBM.
+    """
+
+    epochs: int = 16
+    fine_tune_epochs: int = 3
+    max_moments: int = 3_000
+    candidates: int = 200
+    seed: int = 7
+    threads: int = 2
+
+
+class RankerWork(NamedTuple):
+    """What stands before the point-in-time join: the pairs to join, the fusion they start from, and the first net."""
+
+    pairs: pd.DataFrame
+    fusion: Fusion
+    retriever: Retriever
+
+
+class Learned(NamedTuple):
+    """What a release is made of, besides a retriever of its own time."""
+
+    fusion: Fusion
+    ranker: Ranker
+    report: RankerReport
+
+
+def first_retriever(plan: Plan, settings: TrainingSettings, steps: Steps = silent) -> Retriever:
+    """The net of the events before the ranker's window."""
+    until_us, progress = plan.split.validation_us, steps("retriever")
+    return fit_retriever(
+        plan, until_us, settings.epochs, seed=settings.seed, threads=settings.threads, progress=progress
+    )
+
+
+def next_retriever(
+    plan: Plan, until_us: int, start: Retriever, settings: TrainingSettings, steps: Steps = silent
+) -> Retriever:
+    """An earlier net, fine-tuned on all events before a later time."""
+    return fit_retriever(
+        plan,
+        until_us,
+        settings.fine_tune_epochs,
+        seed=settings.seed,
+        threads=settings.threads,
+        start=start,
+        progress=steps("retriever, fine-tuned"),
+    )
+
+
+def make_pairs(
+    plan: Plan, retriever: Retriever, events: Iterable[Event], settings: TrainingSettings, steps: Steps = silent
+) -> RankerWork:
+    """Replay the ranker's window with the first net, fit the fusion, and choose the pairs to join."""
+    base = assemble(plan, retriever, plan.split.validation_us)
+    window = moments(
+        plan.history, plan.split.validation_us, plan.split.test_us, settings.max_moments, seed=settings.seed
+    )
+    offers, items = collect_pools(
+        base, plan, events, window, candidates=settings.candidates, progress=steps("candidates")
+    )
+    fusion = fit_fusion_on(offers)
+    return RankerWork(training_pairs(offers, items, fusion, seed=settings.seed), fusion, retriever)
+
+
+def fit_ranker(
+    plan: Plan, work: RankerWork, user_rows: pd.DataFrame, item_rows: pd.DataFrame, settings: TrainingSettings
+) -> Learned:
+    """Train the ranker on joined rows (see ``pairs.ranker_matrix`` for their columns)."""
+    table = item_table(work.retriever.item_ids, plan.catalog, plan.categories)
+    data = ranker_matrix(work.pairs, user_rows, item_rows, table)
+    ranker, report = train_ranker(*data, seed=settings.seed, threads=settings.threads)
+    return Learned(work.fusion, ranker, report)
+
+
+def train_bundle(
+    events: Sequence[Event],
+    catalog: Sequence[Item],
+    users: Iterable[UserProfile],
+    settings: TrainingSettings,
+    steps: Steps = silent,
+) -> Bundle:
+    """A bundle of all events, not evaluated.
+
+    Args:
+        events: in order of time.
+        catalog, users: everything that is known.
+        settings: see there.
+        steps: asked for a progress callback before each long step.
+    """
+    plan = make_plan(events, catalog, users)
+    first = first_retriever(plan, settings, steps)
+    work = make_pairs(plan, first, events, settings, steps)
+    learned = fit_ranker(plan, work, *replayed_rows(work.pairs, events), settings)
+    last = next_retriever(plan, plan.split.end_us, first, settings, steps)
+    return assemble(
+        plan, last, plan.split.end_us, fusion=learned.fusion, ranker=learned.ranker, params=asdict(settings)
+    )

@@ -1,0 +1,231 @@
+"""The core of one recommendation: the same code for serving and for evaluation, without I/O.
+
+read the user's last acts -> ask the sources -> pool -> features -> fusion and trees -> the best k
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_repo.item_table import ItemTable
+from feature_repo.request_features import request_features
+from feature_repo.state import Row
+from models.bundle import Bundle
+from models.content import content
+from models.encoder import ItemVectors, tokens_of
+from models.index import FaissIndex, VectorIndex
+from models.neighbours import Neighbours
+from models.ranker import ranker_features
+from models.sources import (
+    LAGS,
+    Context,
+    SourceList,
+    SourceLists,
+    fuse,
+    listed,
+    popularity,
+    top,
+)
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Numbers = NDArray[np.intp]
+
+DEPTH = 200
+"""Items that each source may name."""
+
+
+class Ranked(NamedTuple):
+    """A list of recommendations, best first.
+
+    Attributes:
+        items: intp [k] item numbers; scores: float32 [k]; sources: the loudest source of each item.
+        features: float32 [k, len(ranker_features())]; [k, 0] where nothing was ranked.
+    """
+
+    items: Numbers
+    scores: Floats
+    sources: list[str]
+    features: Floats
+
+
+class Pool(NamedTuple):
+    """Candidates before the trees: numbers, their source features, the fusion's score, the loudest source."""
+
+    items: Numbers
+    features: Floats
+    fusion: Floats
+    sources: list[str]
+
+
+class Scorer:
+    """Scores users against the items of one table with one bundle.
+
+    Args:
+        bundle: the release.
+        items: a table made by ``bundle.new_item_table()``; kept up to date by its owner.
+        candidates: size of the pool that the ranker sees.
+        index: where item vectors are searched; exact FAISS in memory by default.
+    """
+
+    def __init__(self, bundle: Bundle, items: ItemTable, candidates: int, index: VectorIndex | None = None) -> None:
+        if tuple(items.ids[: len(bundle.item_ids)]) != bundle.item_ids:
+            raise ValueError("items: not a table made by bundle.new_item_table()")
+        self.bundle = bundle
+        self.items = items
+        self._candidates = candidates
+        self._encoder = bundle.encoder()
+        self._neighbours: Neighbours = bundle.neighbours
+        self._vectors: ItemVectors = self._encoder.items()
+        self._index: VectorIndex = index or FaissIndex(self._vectors.vectors.shape[1] + 1)
+        self._upsert(self._vectors, 0)
+        self.sync()
+
+    def sync(self) -> int:
+        """Give items that came after the training their vectors, from content. Returns how many there are.
+
+        To be called when the table has grown or a later item's catalogue row has changed; until then such
+        items are neither retrieved nor scored.
+        """
+        first = len(self.bundle.item_ids)
+        later = np.arange(first, len(self.items))
+        vectors = self._encoder.extend(content(self.items, later))
+        self._upsert(vectors, first)
+        self._vectors = vectors
+        return len(later)
+
+    def _upsert(self, vectors: ItemVectors, first: int) -> None:
+        with_bias = np.hstack([vectors.vectors, vectors.bias[:, None]])
+        if len(with_bias) > first:
+            self._index.upsert(np.arange(first, len(with_bias)), with_bias[first:])
+
+    def recommend(self, user: Row, segments: Sequence[str], now_us: float, k: int, allowed: Mask) -> Ranked:
+        """The best k allowed items for a user at a moment; fewer when the sources do not name k.
+
+        Args:
+            user: the user_features row; ``empty_user()`` for an unknown one.
+            segments: the user's profile.
+            now_us: the clock, microseconds since the epoch.
+            allowed: bool [len(items)]; what may be recommended.
+        """
+        pool = self.pool(user, segments, now_us, allowed)
+        scores, matrix = self.score(user, pool, now_us)
+        best = top(scores, k)
+        return Ranked(pool.items[best], scores[best], [pool.sources[n] for n in best], matrix[best])
+
+    def rank(self, user: Row, segments: Sequence[str], now_us: float, items: Numbers) -> Ranked:
+        """Given items, best first."""
+        allowed = self._allowed(np.ones(len(self.items), bool))
+        asked = np.asarray(items, np.intp)
+        asked = asked[asked < len(allowed)]
+        lists = self.gather(self._context(user, segments, now_us), allowed)
+        pool = self._pool(lists, asked)
+        scores, matrix = self.score(user, pool, now_us)
+        best = top(scores, len(scores))
+        return Ranked(asked[best], scores[best], [pool.sources[n] for n in best], matrix[best])
+
+    def similar(self, item: int, k: int, allowed: Mask) -> Ranked:
+        """The items that people go on to after an item, filled up by nearness of vectors (the item itself left out)."""
+        allowed = self._allowed(allowed).copy()
+        if item >= len(allowed):
+            return Ranked(np.empty(0, np.intp), np.empty(0, np.float32), [], np.empty((0, 0), np.float32))
+        allowed[item] = False
+        scores = np.zeros(len(allowed), np.float32)
+        indices, data = self._neighbours.of(item)
+        scores[indices] = data
+        visited = listed(scores, allowed, k)
+        vectors = self._vectors.vectors[: len(allowed)]
+        norms = np.linalg.norm(vectors, axis=1) + np.float32(1e-9)
+        near = vectors @ vectors[item] / (norms * norms[item])
+        rest = allowed.copy()
+        rest[visited.items] = False
+        filler = top(np.where(rest, near, -np.inf), min(k - len(visited.items), int(rest.sum())))
+        peak = scores[visited.items].max() if len(visited.items) else np.float32(1)
+        # Co-visited items stand above all others: scores 1..2, nearness below 1.
+        return Ranked(
+            np.concatenate([visited.items, filler]),
+            np.concatenate([1 + scores[visited.items] / peak, near[filler]]).astype(np.float32),
+            ["item_to_item"] * len(visited.items) + ["content"] * len(filler),
+            np.empty((len(visited.items) + len(filler), 0), np.float32),
+        )
+
+    def popular(self, now_us: float, k: int, allowed: Mask) -> tuple[Numbers, Floats]:
+        """As the function ``popular``."""
+        return popular(self.items, now_us, k, allowed)
+
+    def pool(self, user: Row, segments: Sequence[str], now_us: float, allowed: Mask) -> Pool:
+        """The candidates of a request, best of the plain rank fusion first."""
+        lists = self.gather(self._context(user, segments, now_us), self._allowed(allowed))
+        return self._pool(lists, lists.pool(self._candidates))
+
+    def _pool(self, lists: SourceLists, items: Numbers) -> Pool:
+        features = lists.features(items)
+        fusion = self.bundle.fusion
+        return Pool(items, features, fusion.score(features), lists.main_source(items, fusion.source_weights))
+
+    def score(self, user: Row, pool: Pool, now_us: float) -> tuple[Floats, Floats]:
+        """Final scores [n] and the ranker's rows [n, len(ranker_features())] of a pool."""
+        if not len(pool.items):
+            return np.empty(0, np.float32), np.empty((0, len(ranker_features())), np.float32)
+        matrix = ranker_matrix_of(user, self.items, pool, now_us)
+        ranker = self.bundle.ranker
+        return (pool.fusion + ranker.correct(matrix) if ranker else pool.fusion).astype(np.float32), matrix
+
+    def gather(self, context: Context, allowed: Mask) -> SourceLists:
+        """Ask every source. ``allowed`` is bool [n] over the items that have vectors."""
+        n = len(allowed)
+        trending, popular_scores, today = (counts[:n] for counts in popularity(self.items, context.now_us))
+        ever = self.items.column("event_count")[:n].astype(np.float32)
+        lists: dict[str, SourceList] = {
+            "retriever": self._retrieve(context, allowed),
+            "item_to_item": listed(self._neighbours.scores(context.tokens, n), allowed, DEPTH),
+            "trending": listed(trending, allowed, DEPTH),
+            "popular": listed(popular_scores, allowed, DEPTH),
+        }
+        ranks, fused = fuse(lists, self.bundle.fusion.source_weights, n)
+        lags = [self._neighbours.row(item, n) for item in lag_items(context)]
+        return SourceLists(lists, ranks, fused, lags, today, ever)
+
+    def _retrieve(self, context: Context, allowed: Mask) -> SourceList:
+        vectors = self._vectors
+        query = self._encoder.encode(context.tokens, vectors, context.segments, context.now_us)
+        found, _ = self._index.search(np.append(query, np.float32(1)), DEPTH, allowed)
+        return SourceList(found, vectors.vectors[: len(allowed)] @ query + vectors.bias[: len(allowed)])
+
+    def _context(self, user: Row, segments: Sequence[str], now_us: float) -> Context:
+        known: Mapping[str, int] = self.items.index
+        tokens = tokens_of(user, known)
+        if len(tokens.items) and tokens.items.max() >= len(self._vectors):
+            tokens = type(tokens)(*(column[tokens.items < len(self._vectors)] for column in tokens))
+        return Context(tokens, segments, now_us)
+
+    def _allowed(self, allowed: Mask) -> Mask:
+        return allowed[: len(self._vectors)]
+
+
+def lag_items(context: Context) -> list[int]:
+    """The last items of a history, newest first; -1 where it is shorter than the features ask."""
+    newest = context.tokens.items[::-1][:LAGS].tolist()
+    return newest + [-1] * (LAGS - len(newest))
+
+
+def ranker_matrix_of(user: Row, items: ItemTable, pool: Pool, now_us: float) -> Floats:
+    """The ranker's rows of a pool: request features, source features, fusion score."""
+    request = request_features(user, items, pool.items, now_us)
+    return np.hstack([request, pool.features, pool.fusion[:, None]]).astype(np.float32)
+
+
+def popular(items: ItemTable, now_us: float, k: int, allowed: Mask) -> tuple[Numbers, Floats]:
+    """The allowed items of most acts of interest lately (7-day decayed), filled up by the all-time count.
+
+    Needs no bundle. Returns item numbers and scores, best first.
+    """
+    trending, _, _ = popularity(items, now_us)
+    ever = items.column("event_count")[: len(allowed)].astype(np.float32)
+    score = trending[: len(allowed)] + np.float32(1e-6) * ever
+    best = top(np.where(allowed, score, -np.inf), min(k, int(allowed.sum())))
+    return best, score[best].astype(np.float32)

@@ -1,0 +1,173 @@
+"""The parts of one model's training, as pure functions; ``recipe.py`` and the training flow put them together."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_repo.events import Event, Item, UserProfile
+from feature_repo.item_table import ItemTable
+from models.bundle import Bundle
+from models.content import category_vocabulary, content, item_table
+from models.dataset import History, Moment, TimeSplit, time_split
+from models.fusion import Fusion, fit_fusion, rank_fusion
+from models.neighbours import fit_neighbours
+from models.ranker import Ranker, ranker_features
+from models.replay import Replay
+from models.retriever import Examples, Progress, Retriever, train_retriever
+from models.scorer import Pool, Scorer
+
+Floats = NDArray[np.float32]
+Numbers = NDArray[np.intp]
+
+MAX_SEGMENTS = 512
+VALIDATION_USERS = 5
+"""One user in this many validates the ranker."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training works on.
+
+    Attributes:
+        history: all events; split: its windows of time.
+        catalog: all items; profiles: user id -> segments.
+        categories, segments: vocabularies.
+    """
+
+    history: History
+    split: TimeSplit
+    catalog: Sequence[Item]
+    profiles: Mapping[str, Sequence[str]]
+    categories: tuple[str, ...]
+    segments: tuple[str, ...]
+
+
+def make_plan(events: Iterable[Event], catalog: Sequence[Item], users: Iterable[UserProfile]) -> Plan:
+    """Read the events into arrays, split their time, and fix the vocabularies."""
+    history = History.of(events)
+    if not len(history):
+        raise ValueError("events: none to train on; load a data set first")
+    profiles = {user.user_id: user.segments for user in users}
+    segments = tuple(sorted({name for names in profiles.values() for name in names})[:MAX_SEGMENTS])
+    return Plan(history, time_split(history), catalog, profiles, category_vocabulary(catalog), segments)
+
+
+def fit_retriever(
+    plan: Plan,
+    until_us: int,
+    epochs: int,
+    *,
+    seed: int = 0,
+    threads: int = 1,
+    start: Retriever | None = None,
+    progress: Progress | None = None,
+) -> Retriever:
+    """The retriever trained on the events before a time, from the PMI start or from an earlier one."""
+    history = plan.history.before(until_us)
+    table = item_table(history.item_ids, plan.catalog, plan.categories)
+    examples = Examples(history, content(table, np.arange(len(history.item_ids))), plan.segments, plan.profiles)
+    return train_retriever(examples, epochs, seed=seed, threads=threads, start=start, progress=progress)
+
+
+def assemble(
+    plan: Plan,
+    retriever: Retriever,
+    until_us: int,
+    *,
+    fusion: Fusion | None = None,
+    ranker: Ranker | None = None,
+    metrics: Mapping[str, float] | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> Bundle:
+    """A bundle of what was learned from the events before a time (the retriever must be of the same time)."""
+    history = plan.history.before(until_us)
+    if history.item_ids != retriever.item_ids:
+        raise ValueError("retriever: it was trained on other items than those before until_us")
+    return Bundle(
+        item_ids=history.item_ids,
+        categories=plan.categories,
+        segments=plan.segments,
+        feature_names=ranker_features(),
+        weights=retriever.weights,
+        neighbours=fit_neighbours(history),
+        fusion=fusion or rank_fusion(),
+        ranker=ranker,
+        metrics=metrics or {},
+        data_window={
+            "from_us": int(history.time_us.min()),
+            "until_us": int(until_us),
+            "events": len(history),
+            "users": len(history.user_ids),
+            "items": len(history.item_ids),
+        },
+        params=params or {},
+    )
+
+
+def new_scorer(bundle: Bundle, catalog: Iterable[Item], candidates: int) -> Scorer:
+    """A scorer whose table holds a catalogue and no events yet."""
+    return Scorer(bundle, item_table(bundle.item_ids, catalog, bundle.categories), candidates)
+
+
+class Offer(NamedTuple):
+    """What serving would have offered at a moment: the pool, and the weight of each label (float32 [n], mostly 0)."""
+
+    moment: Moment
+    pool: Pool
+    labels: Floats
+
+
+def allowed_for(scorer: Scorer, seen: Iterable[str]) -> NDArray[np.bool_]:
+    """What may be recommended to a user: in the catalogue and not seen. bool [items]."""
+    allowed = scorer.items.in_catalog.copy()
+    allowed[[scorer.items.index[item_id] for item_id in seen if item_id in scorer.items.index]] = False
+    return allowed
+
+
+def collect_pools(
+    bundle: Bundle,
+    plan: Plan,
+    events: Iterable[Event],
+    moments: Sequence[Moment],
+    *,
+    candidates: int,
+    progress: Progress | None = None,
+) -> tuple[list[Offer], ItemTable]:
+    """Replay the events and take the candidate pool of every moment.
+
+    Args:
+        events: all events in order of time.
+        moments: in order of time, none before the end of the bundle's data.
+
+    Returns:
+        The offers, and the item table that numbers their items.
+    """
+    replay, scorer, offers = Replay(events), new_scorer(bundle, plan.catalog, candidates), []
+    for n, moment in enumerate(moments):
+        replay.advance(moment.time_us)
+        replay.refresh(scorer.items)
+        user = replay.user_row(moment.user_id)
+        segments = plan.profiles.get(moment.user_id, ())
+        pool = scorer.pool(user, segments, moment.now_us, allowed_for(scorer, replay.seen(moment.user_id)))
+        relevant = [moment.relevant.get(scorer.items.ids[item], 0.0) for item in pool.items]
+        offers.append(Offer(moment, pool, np.array(relevant, np.float32)))
+        if progress:
+            progress(n + 1, len(moments), 0.0)
+    return offers, scorer.items
+
+
+def validates(user_id: str) -> bool:
+    """Whether a user belongs to the validation users: the same ones in every run."""
+    return zlib.crc32(user_id.encode()) % VALIDATION_USERS == 0
+
+
+def fit_fusion_on(offers: Sequence[Offer]) -> Fusion:
+    """The log-linear fusion, fitted on all users but the validation users."""
+    train = [offer for offer in offers if not validates(offer.moment.user_id)]
+    return fit_fusion([offer.pool.features for offer in train], [offer.labels for offer in train])
