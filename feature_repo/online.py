@@ -115,7 +115,7 @@ class OnlineStore:
 
     def read_entity(self, entity_id: str, view_names: Sequence[str]) -> dict[str, OnlineRow | None]:
         """Several views of one entity in one HMGET."""
-        request = _EntityRequest([self.codecs[name] for name in view_names])
+        request = EntityRequest([self.codecs[name] for name in view_names])
         return request.decode(self._client.hmget(request.key(entity_id), request.hash_fields))
 
     def changed_since(self, entity: str, since_s: float) -> list[tuple[str, float]]:
@@ -124,7 +124,7 @@ class OnlineStore:
         return [(raw.decode(), score) for raw, score in found]
 
 
-class _EntityRequest:
+class EntityRequest:
     """The fields of several views of one entity type, as one HMGET."""
 
     def __init__(self, codecs: Sequence[ViewCodec]) -> None:

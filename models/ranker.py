@@ -61,6 +61,14 @@ class Ranker:
             self._booster.predict(matrix, num_threads=1, raw_score=True, predict_disable_shape_check=True)
         )
 
+    def contributions(self, matrix: Floats) -> NDArray[np.float64]:
+        """How much each feature moved each correction: float64 [n, len(ranker_features())].
+
+        Lundberg, Lee, "A unified approach to interpreting model predictions", NIPS 2017, as LightGBM computes it.
+        """
+        shares = self._booster.predict(matrix, num_threads=1, pred_contrib=True, predict_disable_shape_check=True)
+        return np.asarray(shares)[:, :-1]
+
 
 class RankerReport(NamedTuple):
     """How many trees stand, and NDCG@10 on the validation users without and with them."""

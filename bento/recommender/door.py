@@ -1,0 +1,71 @@
+"""The outermost layer: refuses bodies that are too large, and counts and times every request."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
+
+from bento.errors import CODES, error_response
+from bento.recommender.metrics import Metrics
+
+
+class Door:
+    """An ASGI application around the FastAPI one.
+
+    BentoML mounts it and not the FastAPI application itself, which it would search for the route a second time
+    and whose own 404 it would replace by a plain one.
+    """
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = perf_counter(), 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        state = self.app.state
+        try:
+            body = _LimitedBody(scope, receive, state.settings.max_body_bytes)
+            if body.declared_too_large:
+                await error_response(413, CODES[413], body.refusal)(scope, receive, watched)
+            else:
+                await self.app(scope, body.receive, watched)
+        finally:
+            _count(state.metrics, scope, status, perf_counter() - started)
+
+
+class _LimitedBody:
+    """A request body that ends in 413 as soon as it is too large, declared or not."""
+
+    def __init__(self, scope: Scope, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._taken = 0
+        self.refusal = f"the body is larger than {limit} bytes; send less"
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        self.declared_too_large = declared.isdigit() and int(declared) > limit
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._taken += len(message.get("body", b""))
+        if self._taken > self._limit:
+            raise HTTPException(413, self.refusal)
+        return message
+
+
+def _count(metrics: Metrics, scope: Scope, status: int, seconds: float) -> None:
+    # Without a route of ours the scope still holds BentoML's mount, whose path is empty.
+    name = getattr(scope.get("route"), "path", "") or "none"
+    metrics.requests.labels(name, status).inc()
+    metrics.latency.labels(name).observe(seconds)
