@@ -119,11 +119,10 @@ class Scorer:
 
     def rank(self, user: Row, segments: Sequence[str], now_us: float, items: Numbers) -> Ranked:
         """Given items, best first."""
-        allowed = self._allowed(np.ones(len(self.items), bool))
+        allowed = np.ones(len(self.items), bool)
         asked = np.asarray(items, np.intp)
-        asked = asked[asked < len(allowed)]
-        lists = self.gather(self._context(user, segments, now_us), allowed)
-        pool = self._pool(lists, asked)
+        asked = asked[asked < len(self._vectors)]
+        pool = self._pool(self.ask(user, segments, now_us, allowed), asked)
         scores, matrix = self.score(user, pool, now_us)
         best = top(scores, len(scores))
         return Ranked(asked[best], scores[best], [pool.sources[n] for n in best], matrix[best])
@@ -159,7 +158,7 @@ class Scorer:
 
     def pool(self, user: Row, segments: Sequence[str], now_us: float, allowed: Mask) -> Pool:
         """The candidates of a request, best of the plain rank fusion first."""
-        lists = self.gather(self._context(user, segments, now_us), self._allowed(allowed))
+        lists = self.ask(user, segments, now_us, allowed)
         return self._pool(lists, lists.pool(self._candidates))
 
     def _pool(self, lists: SourceLists, items: Numbers) -> Pool:
@@ -175,8 +174,9 @@ class Scorer:
         ranker = self.bundle.ranker
         return (pool.fusion + ranker.correct(matrix) if ranker else pool.fusion).astype(np.float32), matrix
 
-    def gather(self, context: Context, allowed: Mask) -> SourceLists:
-        """Ask every source. ``allowed`` is bool [n] over the items that have vectors."""
+    def ask(self, user: Row, segments: Sequence[str], now_us: float, allowed: Mask) -> SourceLists:
+        """What every source answers, among the allowed items that have vectors."""
+        context, allowed = self._context(user, segments, now_us), self._allowed(allowed)
         n = len(allowed)
         trending, popular_scores, today = (counts[:n] for counts in popularity(self.items, context.now_us))
         ever = self.items.column("event_count")[:n].astype(np.float32)
