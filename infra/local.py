@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import signal
 import sys
@@ -19,10 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.firstrun import first_run
+from infra.home import AlreadyRuns, end_leftovers, is_held, read_state
 from infra.processes import StackError, is_running
 from infra.servers import ALL, address
 from infra.settings import Settings, SettingsError, load_settings
-from infra.stack import AlreadyRuns, Stack, end_leftovers, read_state
+from infra.stack import Stack
 
 __all__ = ["ALL", "AlreadyRuns", "Stack", "StackError", "main"]
 
@@ -36,7 +36,6 @@ def up(settings: Settings, only: Sequence[str]) -> int:
     _stop_on_signals()
     stack = Stack(settings, only or ALL, say=console.print)
     try:
-        console.print(f"starting {', '.join(part.name for part in stack.parts)} in {settings.home}")
         with stack:
             if not only:
                 first_run(stack)
@@ -77,7 +76,7 @@ def _urls(stack: Stack) -> Table:
 def down(settings: Settings) -> int:
     """Stop the stack of this home from another shell."""
     state = read_state(settings)
-    if not _is_held(settings):
+    if not is_held(settings):
         left = end_leftovers(settings)
         (settings.home / "stack.json").unlink(missing_ok=True)
         console.print(f"no stack runs in {settings.home}" + (f"; ended {left} left-over processes" if left else ""))
@@ -85,22 +84,10 @@ def down(settings: Settings) -> int:
     if state is None:
         raise StackError(f"a stack in {settings.home} is just starting; try again")
     os.kill(state["pid"], signal.SIGTERM)
-    if not _wait(lambda: not _is_held(settings), 60.0):
+    if not _wait(lambda: not is_held(settings), 60.0):
         raise StackError(f"the stack in {settings.home} (pid {state['pid']}) does not stop")
     console.print("stopped")
     return 0
-
-
-def _is_held(settings: Settings) -> bool:
-    """Whether a live process holds this home's lock."""
-    try:
-        with (settings.home / "stack.lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _wait(done: Callable[[], bool], within_s: float) -> bool:
@@ -115,18 +102,18 @@ def _wait(done: Callable[[], bool], within_s: float) -> bool:
 def status(settings: Settings) -> int:
     """Print the parts of the running stack as a table; 1 when there is none, or a part of it is dead."""
     state = read_state(settings)
-    if state is None or not _is_held(settings):
+    if state is None or not is_held(settings):
         console.print(f"no stack runs in {settings.home}")
         return 1
-    table = Table("part", "state", "port", "pid", "up", "memory", "log", title=f"stack of pid {state['pid']}")
+    table = Table("part", "state", "port", "pid", "up", "memory", title=f"stack of pid {state['pid']}")
     alive = True
     for name, part in state["parts"].items():
         runs = is_running(part["pid"], part["started"])
         alive &= runs
         age = f"{time.time() - part['started']:.0f} s" if runs else ""
         memory = f"{_memory(part['pid']) / 2**20:.0f} MiB" if runs else ""
-        log = os.path.relpath(settings.home / "logs" / f"{name}.log")
-        table.add_row(name, "up" if runs else "dead", str(part["port"] or ""), str(part["pid"]), age, memory, log)
+        table.add_row(name, "up" if runs else "dead", str(part["port"] or ""), str(part["pid"]), age, memory)
+    table.caption = f"logs: {settings.home / 'logs'}"
     console.print(table)
     return 0 if alive else 1
 

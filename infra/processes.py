@@ -78,11 +78,13 @@ class Process:
     @property
     def exit_code(self) -> int | None:
         """None while it runs; 128 + n when signal n ended it."""
-        return self._guard.poll()
+        code = self._guard.poll()
+        return 128 - code if code is not None and code < 0 else code
 
     def wait(self, timeout_s: float | None = None) -> int:
         """Wait for the end; return the exit code. Raises subprocess.TimeoutExpired."""
-        return self._guard.wait(timeout_s)
+        self._guard.wait(timeout_s)
+        return self.exit_code or 0
 
     def stop(self) -> None:
         """Ask it to end, wait, and kill what is left. Does nothing when it has ended."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import shlex
 import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
-from infra.processes import Process, StackError, end_tree, free_ports, is_free, is_running, who_listens
+from infra import home
+from infra.processes import Process, StackError, free_ports, is_free, who_listens
 from infra.servers import ALL, PARTS, Part, recovery_folder
 from infra.settings import PREFIX, Settings, variable
 from infra.telemetry import THIRD_PARTIES_OFF
@@ -22,18 +20,6 @@ from infra.topics import ensure_topics
 
 LONGEST_BACKOFF_S = 30.0
 STEADY_S = 60.0
-
-
-class AlreadyRuns(StackError):
-    """Another process runs a stack in the same folder."""
-
-
-def read_state(settings: Settings) -> dict[str, Any] | None:
-    """What the last stack of this home wrote down; None when there is nothing."""
-    try:
-        return dict(json.loads((settings.home / "stack.json").read_text()))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
 
 
 class Stack:
@@ -80,7 +66,8 @@ class Stack:
 
     def start(self) -> None:
         """Start every part; parts that do not need each other start side by side. Raises StackError."""
-        self._take_home()
+        self._home_lock = home.take(self.settings)
+        self.say(f"starting {', '.join(part.name for part in self.parts)} in {self.settings.home}")
         try:
             for part in self.parts:
                 self._refuse_taken_port(part)
@@ -97,9 +84,7 @@ class Stack:
         self._cancelled.set()
         users = {part.name: tuple(p.name for p in self.parts if part.name in p.needs) for part in self.parts}
         self._in_order(self._stop_part, lambda part: users[part.name])
-        for name in ("env", "stack.json"):
-            (self.settings.home / name).unlink(missing_ok=True)
-        self._home_lock.close()
+        home.leave(self.settings, self._home_lock)
         self._home_lock = None
 
     def _in_order(self, do: Callable[[Part], None], after: Callable[[Part], Sequence[str]]) -> None:
@@ -228,8 +213,6 @@ class Stack:
         except StackError as error:
             self.say(str(error))
             self._processes[part.name].stop()
-        else:
-            self.say(f"{part.name} runs again")
 
     # What others read
 
@@ -246,48 +229,22 @@ class Stack:
     def _write_environment(self) -> None:
         for folder in ("logs", "mlflow", "feast", "bentoml", "prefect"):
             (self.settings.home / folder).mkdir(parents=True, exist_ok=True)
-        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(self._exports().items())]
-        (self.settings.home / "env").write_text("".join(lines))
+        home.write_exports(self.settings, self._exports())
 
     def _write_state(self) -> None:
         with self._state_lock:
-            parts = {
-                name: {
-                    "pid": process.guard_pid,
-                    "started": process.started,
-                    "port": getattr(self.settings, port) if (port := PARTS[name].port) else None,
-                }
-                for name, process in self._processes.items()
-                if not PARTS[name].once
-            }
-            state = {"pid": os.getpid(), "started": self._started, "parts": parts}
-            new = self.settings.home / "stack.json.new"
-            new.write_text(json.dumps(state, indent=2))
-            new.replace(self.settings.home / "stack.json")
-
-    def _take_home(self) -> None:
-        """Hold the folder for this process alone, and end what a killed predecessor may have left."""
-        home = self.settings.home
-        home.mkdir(parents=True, exist_ok=True)
-        lock = (home / "stack.lock").open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            state = read_state(self.settings) or {}
-            raise AlreadyRuns(f"the stack in {home} already runs (pid {state.get('pid', 'unknown')})") from None
-        self._home_lock = lock
-        self._started = time.time()
-        end_leftovers(self.settings)
-
-
-def end_leftovers(settings: Settings) -> int:
-    """End the parts that stack.json names and that still run; return their number."""
-    parts = (read_state(settings) or {"parts": {}})["parts"].values()
-    left = [part["pid"] for part in parts if is_running(part["pid"], part["started"])]
-    for pid in left:
-        end_tree(pid)
-    return len(left)
+            home.write_state(
+                self.settings,
+                {
+                    name: {
+                        "pid": process.guard_pid,
+                        "started": process.started,
+                        "port": getattr(self.settings, port) if (port := PARTS[name].port) else None,
+                    }
+                    for name, process in list(self._processes.items())
+                    if not PARTS[name].once
+                },
+            )
 
 
 def _with_free_ports(settings: Settings) -> Settings:
