@@ -1,0 +1,86 @@
+# Freshet. `make` lists the targets. DATASET=dir and FRESHET_HOME=dir reach every one that uses data.
+
+UV ?= $(or $(shell command -v uv 2>/dev/null),.cache/uv/bin/uv)
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+# uv has its own names for what pip is told by the environment
+comma := ,
+space := $(subst ,, )
+UV_FIND_LINKS ?= $(subst $(space),$(comma),$(strip $(PIP_FIND_LINKS)))
+export UV_FIND_LINKS
+ifdef PIP_INDEX_URL
+UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+export UV_DEFAULT_INDEX
+endif
+ifdef DATASET
+export DATASET
+endif
+ifdef FRESHET_HOME
+export FRESHET_HOME
+endif
+
+.PHONY: help setup demo up down status load train bench test lint lock clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## install everything into .venv, when something has changed
+
+demo: setup ## the whole loop on MovieLens-100K in a throw-away folder, told as tables
+	@$(BIN)/python -m infra.demo
+
+up: setup ## the same system, kept in FRESHET_HOME (.local), until Ctrl-C
+	@$(BIN)/python -m infra.local up
+
+down: setup ## stop it from another shell
+	@$(BIN)/python -m infra.local down
+
+status: setup ## what runs, as a table
+	@$(BIN)/python -m infra.local status
+
+# The running stack's URLs, where there is one.
+STACK = $(if $(FRESHET_HOME),$(FRESHET_HOME),.local)/env
+IN_STACK = if [ -f $(STACK) ]; then . $(abspath $(STACK)); fi;
+
+load: setup ## load DATASET (default: MovieLens-100K) into the running stack
+	@$(IN_STACK) $(BIN)/python -m flows.load
+
+train: setup ## train on the events of the running stack, and promote a better model
+	@$(IN_STACK) $(BIN)/python -m flows.train
+
+bench: setup ## measure quality and speed
+	@$(BIN)/python -m flows.bench
+
+test: lint ## everything: lint, types, floors, then all tests
+	@$(BIN)/python -m pytest
+
+lint: setup ## style, types, and the four floors
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+# Pins stay as they are unless pyproject.toml asks otherwise; `make lock UPGRADE=--upgrade` moves them.
+# "+cpu" is dropped from torch so that an index's own build satisfies the pin as well.
+lock: $(UV) ## write requirements.txt again from pyproject.toml
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile pyproject.toml --extra dev --python-version 3.11 \
+		--no-emit-index-url --no-emit-find-links --no-annotate --quiet $(UPGRADE) --output-file requirements.txt
+	@sed -i.old 's/+cpu$$//' requirements.txt && rm requirements.txt.old
+
+clean: ## remove what was built and all local state (FRESHET_HOME, .local), but not .venv
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m infra.local down; fi
+	rm -rf $(if $(FRESHET_HOME),$(FRESHET_HOME),.local) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.cache/uv/bin/uv:
+	@python3 -m pip install --quiet --target .cache/uv uv || \
+		{ rm -rf .cache/uv; echo "make setup needs uv, and pip could not install it: install uv yourself and try again" >&2; exit 1; }
+
+$(STAMP): requirements.txt requirements-data.txt pyproject.toml | $(UV)
+	@test -x $(BIN)/python || $(UV) venv --quiet --no-python-downloads --python 3.11 .venv 2>/dev/null || \
+		$(UV) venv --quiet --python '>=3.11,<3.13' .venv
+	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -r requirements-data.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
