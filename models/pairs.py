@@ -20,14 +20,11 @@ from feature_repo.state import Dtype, Row
 from models.fusion import Fusion
 from models.ranker import FUSION, ranker_features
 from models.replay import Replay
-from models.scorer import Pool, ranker_matrix_of
-from models.sources import SOURCE_FEATURES
+from models.scorer import RERANKED, Pool, ranker_matrix_of
+from models.sources import SOURCE_FEATURES, top
 from models.training import Offer, validates
 
 Floats = NDArray[np.float32]
-
-HARD_NEGATIVES, OTHER_NEGATIVES = 40, 20
-"""Negatives kept for each moment: the best of the fusion, and a sample of the rest of the pool."""
 
 MAX_MOMENTS = 1_200
 """Moments that become pairs: Feast's join costs pairs x earlier rows of the item."""
@@ -38,10 +35,14 @@ KEYS = ("moment_id", "user_id", "item_id", TIMESTAMP, "label")
 def training_pairs(
     offers: Sequence[Offer], items: ItemTable, fusion: Fusion, *, limit: int = MAX_MOMENTS, seed: int = 0
 ) -> pd.DataFrame:
-    """Pairs of moment and candidate: every relevant candidate of the pool, the hardest others and a few more.
+    """Pairs of moment and candidate: exactly those that the trees judge in serving, the first RERANKED of the fusion.
+
+    (Relevant candidates from further down, beside a sample of the others there, would teach the trees that a low
+    score is a good sign.)
 
     Args:
-        offers: pools in order of time; those without a relevant candidate teach no order and are left out.
+        offers: pools in order of time; those without a relevant candidate among the first teach no order and are
+            left out.
         items: the table that numbers the pools' items.
         fusion: scores the candidates; where the ranker starts from.
         limit: most moments (a seeded sample of all).
@@ -50,22 +51,17 @@ def training_pairs(
         Rows in order of moment: moment_id (int64), user_id, item_id, event_timestamp (datetime64[us, UTC], one
         microsecond before the moment), label (int64 grade), the columns SOURCE_FEATURES and fusion_score (float32).
     """
-    random = np.random.default_rng(seed)
-    told = [offer for offer in offers if offer.labels.any()]
+    scored = [(offer, fusion.score(offer.pool.features)) for offer in offers]
+    heads = [(offer, score, top(score, RERANKED)) for offer, score in scored]
+    told = [head for head in heads if head[0].labels[head[2]].any()]
     if len(told) > limit:
-        told = [told[n] for n in np.sort(random.choice(len(told), limit, replace=False))]
-    frames = [_pairs_of(offer, items, fusion, random) for offer in told]
+        chosen = np.random.default_rng(seed).choice(len(told), limit, replace=False)
+        told = [told[n] for n in np.sort(chosen)]
+    frames = [_pairs_of(offer, score, kept, items) for offer, score, kept in told]
     return pd.concat(frames, ignore_index=True) if frames else _empty()
 
 
-def _pairs_of(offer: Offer, items: ItemTable, fusion: Fusion, random: np.random.Generator) -> pd.DataFrame:
-    score = fusion.score(offer.pool.features)
-    others = np.flatnonzero(offer.labels == 0)
-    others = others[np.argsort(-score[others], kind="stable")]
-    rest = others[HARD_NEGATIVES:]
-    sample = random.choice(rest, min(OTHER_NEGATIVES, len(rest)), replace=False)
-    kept = np.concatenate([np.flatnonzero(offer.labels), others[:HARD_NEGATIVES], np.sort(sample)])
-    kept = kept[np.argsort(-score[kept], kind="stable")]
+def _pairs_of(offer: Offer, score: Floats, kept: NDArray[np.intp], items: ItemTable) -> pd.DataFrame:
     moment = offer.moment
     frame = pd.DataFrame(offer.pool.features[kept], columns=list(SOURCE_FEATURES))
     stamp = pd.to_datetime(np.full(len(kept), moment.now_us), unit="us", utc=True).astype("datetime64[us, UTC]")
@@ -177,7 +173,7 @@ def replayed_rows(pairs: pd.DataFrame, events: Iterable[Event]) -> tuple[pd.Data
     """
     replay, users, rows = Replay(events), [], []
     for stamp, part in pairs.groupby(TIMESTAMP, sort=True):
-        replay.advance(pd.Timestamp(stamp).as_unit("us").value + 1)
+        replay.advance(pd.Timestamp(stamp).value // 1_000 + 1)
         users += [{"user_id": u, TIMESTAMP: stamp, **replay.user_row(u)} for u in part["user_id"].unique()]
         rows += [{"item_id": i, TIMESTAMP: stamp, **replay.item_row(i)} for i in part["item_id"].unique()]
     return (
