@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     prefect_port: int = Field(14200, ge=0, le=65535, description="embedded Prefect server")
     stream_metrics_port: int = Field(9101, ge=0, le=65535, description="Prometheus metrics of the dataflow")
 
+    dataset: str = Field(
+        "ml-100k", validation_alias="DATASET", description="what is loaded: a data set folder, ml-100k, or ml-1m:PATH"
+    )
+
     # Ingest
     max_body_bytes: int = Field(1_048_576, gt=0, description="largest request body taken; above it 413")
     max_batch_events: int = Field(1_000, gt=0, description="most events in one POST /events")

@@ -1,0 +1,148 @@
+"""Loads a data set through ingest, as any client would, and waits until the dataflow has caught up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import httpx
+import redis
+from rich.progress import Progress
+
+from feature_repo.events import Event, Item, UserProfile
+from feature_repo.online import OnlineStore
+from feature_repo.schema import USER_FEATURES
+from flows.dataset import Dataset
+from flows.event_store import open_event_store
+from flows.progress import bar
+from infra.settings import Settings
+
+PATIENCE_S = 120.0
+CONNECTIONS = 64
+LOOK_EVERY_S = 0.25
+
+
+class LoadError(RuntimeError):
+    """Ingest or the dataflow did not do its part; the message says which and how far it went."""
+
+
+class Loaded(NamedTuple):
+    """What was loaded, and the seconds it took to send and to be applied after that."""
+
+    items: int
+    users: int
+    events: int
+    sending_s: float
+    waiting_s: float
+
+
+def load_dataset(settings: Settings, dataset: Dataset) -> Loaded:
+    """Load catalogue and profiles, then the events in order of time; return when their features can be read.
+
+    Raises:
+        DatasetError: a line of the data set is wrong; it names file, line and field.
+        LoadError: ingest refuses, or nothing moves for PATIENCE_S seconds.
+    """
+    items, users = list(dataset.items()), list(dataset.users())
+    events = sorted(dataset.events(), key=lambda event: event.time_us)
+    with bar() as progress:
+        started = time.perf_counter()
+        asyncio.run(_send(settings, items, users, events, progress))
+        sent = time.perf_counter()
+        wait_until_applied(settings, events, progress)
+    return Loaded(len(items), len(users), len(events), sent - started, time.perf_counter() - sent)
+
+
+async def _send(
+    settings: Settings, items: Sequence[Item], users: Sequence[UserProfile], events: Sequence[Event], progress: Progress
+) -> None:
+    url = f"http://{settings.host}:{settings.ingest_port}"
+    limits = httpx.Limits(max_connections=CONNECTIONS)
+    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30.0, trust_env=False) as client:
+        puts = [(f"/items/{i.item_id}", i.encode()) for i in items] + [
+            (f"/users/{u.user_id}", u.encode()) for u in users
+        ]
+        task = progress.add_task("catalogue, profiles", total=len(puts), unit="entries")
+        await _concurrently(CONNECTIONS, puts, lambda put: _call(client, "PUT", *put), lambda: progress.advance(task))
+        task = progress.add_task("events", total=len(events), unit="events")
+        for batch in _batches(events, settings):
+            body = b"[" + b",".join(batch) + b"]"
+            answer = await _call(client, "POST", "/events", body)
+            if answer["rejected"]:
+                raise LoadError(f"ingest rejected an event: {answer['rejected'][0]['error']}")
+            progress.advance(task, answer["accepted"])
+
+
+def _batches(events: Iterable[Event], settings: Settings) -> Iterator[list[bytes]]:
+    """Events as JSON, as many as one request may hold."""
+    batch: list[bytes] = []
+    size = 2
+    for event in events:
+        text = event.encode()
+        if batch and (len(batch) == settings.max_batch_events or size + len(text) >= settings.max_body_bytes):
+            yield batch
+            batch, size = [], 2
+        batch.append(text)
+        size += len(text) + 1
+    if batch:
+        yield batch
+
+
+async def _concurrently(
+    count: int, values: Iterable[Any], do: Callable[[Any], Awaitable[Any]], done: Callable[[], None]
+) -> None:
+    waiting = iter(values)
+
+    async def work() -> None:
+        for value in waiting:
+            await do(value)
+            done()
+
+    await asyncio.gather(*(work() for _ in range(count)))
+
+
+async def _call(client: httpx.AsyncClient, method: str, path: str, body: bytes) -> Any:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        reason = None
+        try:
+            answer = await client.request(method, path, content=body, headers={"content-type": "application/json"})
+            if answer.is_success:
+                return answer.json()
+            reason = answer.text
+            if answer.status_code != 503:
+                raise LoadError(f"{method} {path}: {answer.status_code} {reason}")
+            delay_s = float(answer.headers.get("retry-after", 1))
+        except httpx.TransportError as error:
+            reason, delay_s = repr(error), 1.0
+        if time.monotonic() > deadline:
+            raise LoadError(f"{client.base_url}: no success for {PATIENCE_S:.0f} s: {reason}")
+        await asyncio.sleep(delay_s)
+
+
+def wait_until_applied(settings: Settings, events: Sequence[Event], progress: Progress) -> None:
+    """Return when every user's row holds his newest event and the event store holds what the rows count.
+
+    Raises LoadError when nothing moves for PATIENCE_S seconds.
+    """
+    newest = {event.user_id: event.time_us for event in events}
+    store = open_event_store(settings.event_store_url)
+    task = progress.add_task("features", total=len(events), unit="events")
+    counted, moved = -1, time.monotonic()
+    with redis.Redis.from_url(settings.redis_url) as client:
+        online = OnlineStore(client, [USER_FEATURES])
+        while True:
+            rows = online.read(USER_FEATURES.name, list(newest))
+            count = sum(row.features["event_count"] for row in rows if row)
+            reached = all(row and row.time_us >= newest[user] for user, row in zip(newest, rows, strict=True))
+            progress.update(task, completed=min(count, len(events)))
+            if reached and count == counted and store.count() >= count:
+                progress.update(task, completed=len(events))
+                return
+            if count != counted:
+                counted, moved = count, time.monotonic()
+            elif time.monotonic() - moved > PATIENCE_S:
+                raise LoadError(f"the dataflow stands still at {count} of {len(events)} events; is it running?")
+            time.sleep(LOOK_EVERY_S)
