@@ -63,20 +63,23 @@ lint: setup ## style, types, and the four floors
 	@$(BIN)/lint-imports
 
 # Pins stay as they are unless pyproject.toml asks otherwise; `make lock UPGRADE=--upgrade` moves them.
-# "+cpu" is dropped from torch so that an index's own build satisfies the pin as well.
+# Torch is pinned without a build, and its CUDA libraries are left out: a CPU wheel satisfies the pin
+# where one is found, else the index's build, which then brings its own libraries.
 lock: $(UV) ## write requirements.txt again from pyproject.toml
+	@sed -i.old '/^torch==/d' requirements.txt
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile pyproject.toml --extra dev --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links --no-annotate --quiet $(UPGRADE) --output-file requirements.txt
-	@sed -i.old 's/+cpu$$//' requirements.txt && rm requirements.txt.old
+	@sed -E -i.old 's/^(torch==[0-9.]+)\+.*/\1/; /^(cuda-|nvidia-[cn]|triton==)/d' requirements.txt && rm requirements.txt.old
 
 clean: ## remove what was built and all local state (FRESHET_HOME, .local), but not .venv
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m infra.local down; fi
 	rm -rf $(if $(FRESHET_HOME),$(FRESHET_HOME),.local) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .cache/uv/bin/uv:
-	@python3 -m pip install --quiet --target .cache/uv uv || \
+	@python3 -m pip install --quiet --root-user-action=ignore --target .cache/uv uv || \
 		{ rm -rf .cache/uv; echo "make setup needs uv, and pip could not install it: install uv yourself and try again" >&2; exit 1; }
 
+# `install`, not `sync`: what a developer has added stays
 $(STAMP): requirements.txt requirements-data.txt pyproject.toml | $(UV)
 	@test -x $(BIN)/python || $(UV) venv --quiet --no-python-downloads --python 3.11 .venv 2>/dev/null || \
 		$(UV) venv --quiet --python '>=3.11,<3.13' .venv
