@@ -38,6 +38,9 @@ Numbers = NDArray[np.intp]
 DEPTH = 200
 """Items that each source may name."""
 
+RERANKED = 60
+"""Candidates that the trees judge: the first of the fusion. The others keep their order after them."""
+
 
 class Ranked(NamedTuple):
     """A list of recommendations, best first.
@@ -171,8 +174,15 @@ class Scorer:
         if not len(pool.items):
             return np.empty(0, np.float32), np.empty((0, len(ranker_features())), np.float32)
         matrix = ranker_matrix_of(user, self.items, pool, now_us)
-        ranker = self.bundle.ranker
-        return (pool.fusion + ranker.correct(matrix) if ranker else pool.fusion).astype(np.float32), matrix
+        scores = pool.fusion.astype(np.float32)
+        if self.bundle.ranker is None:
+            return scores, matrix
+        head = top(scores, RERANKED)
+        rest = np.setdiff1d(np.arange(len(scores)), head)
+        scores[head] += self.bundle.ranker.correct(matrix[head]).astype(np.float32)
+        if len(rest):
+            scores[rest] += min(0, scores[head].min() - scores[rest].max())
+        return scores, matrix
 
     def ask(self, user: Row, segments: Sequence[str], now_us: float, allowed: Mask) -> SourceLists:
         """What every source answers, among the allowed items that have vectors."""
