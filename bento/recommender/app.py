@@ -10,10 +10,9 @@ from fastapi.responses import Response
 
 from bento import errors
 from bento.recommender import schemas
-from bento.recommender.metrics import Metrics
 from bento.recommender.pipeline import Pipeline
+from bento.recommender.runtime import Runtime
 from feature_repo.events import Id
-from infra.settings import Settings
 
 UserId = Annotated[Id, Path(description="a user")]
 ItemId = Annotated[Id, Path(description="an item")]
@@ -41,19 +40,22 @@ def create_app() -> FastAPI:
     return app
 
 
-def bind(app: FastAPI, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:
+def bind(app: FastAPI, runtime: Runtime) -> None:
     """Give the routes what they delegate to."""
-    app.state.settings, app.state.pipeline, app.state.metrics = settings, pipeline, metrics
+    app.state.runtime = runtime
+
+
+def _runtime(request: Request) -> Runtime:
+    runtime: Runtime = request.app.state.runtime
+    return runtime
 
 
 def _pipeline(request: Request) -> Pipeline:
-    pipeline: Pipeline = request.app.state.pipeline
-    return pipeline
+    return _runtime(request).pipeline
 
 
 def _encoded(request: Request, body: Any) -> Response:
-    metrics: Metrics = request.app.state.metrics
-    with metrics.stage("encode"):
+    with _runtime(request).metrics.stage("encode"):
         return answer(body)
 
 
@@ -123,5 +125,4 @@ def _add_operation(app: FastAPI) -> None:
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics(request: Request) -> Response:
         """Prometheus."""
-        own: Metrics = request.app.state.metrics
-        return Response(own.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(_runtime(request).metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

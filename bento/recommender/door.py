@@ -10,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from bento.errors import CODES, error_response
 from bento.recommender.metrics import Metrics
+from bento.recommender.runtime import Runtime
 
 
 class Door:
@@ -34,15 +35,15 @@ class Door:
                 status = message["status"]
             await send(message)
 
-        state = self.app.state
+        runtime: Runtime = self.app.state.runtime
         try:
-            body = _LimitedBody(scope, receive, state.settings.max_body_bytes)
+            body = _LimitedBody(scope, receive, runtime.settings.max_body_bytes)
             if body.declared_too_large:
                 await error_response(413, CODES[413], body.refusal)(scope, receive, watched)
             else:
                 await self.app(scope, body.receive, watched)
         finally:
-            _count(state.metrics, scope, status, perf_counter() - started)
+            _count(runtime.metrics, scope, status, perf_counter() - started)
 
 
 class _LimitedBody:

@@ -55,7 +55,7 @@ class Pipeline:
         """
         started = perf_counter()
         self._check(ask)
-        now_us = ask.clock_us or _now_us()
+        now_us = _now_us() if ask.clock_us is None else ask.clock_us
         with self._metrics.stage("read"):
             visitor = await self._visitor(ask, now_us)
         release = self._releases.current

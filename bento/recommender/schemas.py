@@ -11,6 +11,8 @@ from bento.recommender.ask import Ask
 from feature_repo.events import Event, Id, as_utc, to_us
 
 Category = Annotated[str, Field(min_length=1, max_length=100)]
+FIRST_YEAR, LAST_YEAR = 1971, 2200
+"""What ``at`` may say."""
 FallbackName = Literal["profile", "popular", "static"]
 
 
@@ -28,7 +30,11 @@ class _Request(BaseModel):
     @field_validator("at")
     @classmethod
     def _utc(cls, value: datetime | None) -> datetime | None:
-        return None if value is None else as_utc(value)
+        if value is None:
+            return None
+        if not FIRST_YEAR <= as_utc(value).year <= LAST_YEAR:
+            raise ValueError(f"must be a date between {FIRST_YEAR} and {LAST_YEAR}")
+        return as_utc(value)
 
     def _clock_us(self) -> int | None:
         return None if self.at is None else to_us(self.at)

@@ -1,0 +1,168 @@
+"""A shop in Redis and the recommender over HTTP, for the recommender's tests.
+
+``bundle_dir``   a real bundle of the sample shop, trained once a session.
+``shop``         the sample shop's rows in the test's Redis, as the stream writes them.
+``steady_api``   one such application for the whole session, for requests that are refused.
+``serve``        ``serve(settings)`` runs the real application in this process behind a real HTTP server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis
+import uvicorn
+
+from feature_repo.events import Event, Item, UserProfile
+from feature_repo.online import OnlineStore
+from feature_repo.schema import VIEWS
+from feature_repo.state import ItemState, UserState
+from infra.settings import Settings
+
+
+class Shop:
+    """Applies events and writes the rows that the stream would write."""
+
+    def __init__(self, redis_url: str) -> None:
+        self.client = redis.Redis.from_url(redis_url)
+        self.store = OnlineStore(self.client, VIEWS)
+        self.users: dict[str, UserState] = {}
+        self.items: dict[str, ItemState] = {}
+
+    def act(self, events: Sequence[Event]) -> None:
+        """Take events in."""
+        for event in events:
+            self.users.setdefault(event.user_id, UserState()).apply(event)
+            self.items.setdefault(event.item_id, ItemState()).apply(event)
+        users = {event.user_id: self.users[event.user_id] for event in events}
+        items = {event.item_id: self.items[event.item_id] for event in events}
+        self.store.write(
+            {
+                "user_features": {name: (state.row(), state.last_us) for name, state in users.items()},
+                "user_seen": {name: (state.seen_row(), state.last_us) for name, state in users.items()},
+                "item_features": {name: (state.row(), state.last_us) for name, state in items.items()},
+            }
+        )
+
+    def click(self, user_id: str, *item_ids: str) -> list[Event]:
+        """Clicks of now, in this order."""
+        start = time.time() - len(item_ids)
+        events = [
+            Event.model_validate(
+                {"user_id": user_id, "item_id": item_id, "event_type": "click", "timestamp": start + n}
+            )
+            for n, item_id in enumerate(item_ids)
+        ]
+        self.act(events)
+        return events
+
+    def put_items(self, items: Sequence[Item]) -> None:
+        """What PUT /items/{id} ends in."""
+        now_us = time.time_ns() // 1_000
+        self.store.write({"item_catalog": {item.item_id: (item.row(), now_us) for item in items}})
+
+    def put_users(self, users: Sequence[UserProfile]) -> None:
+        """What PUT /users/{id} ends in."""
+        now_us = time.time_ns() // 1_000
+        self.store.write({"user_profile": {user.user_id: (user.row(), now_us) for user in users}})
+
+
+def stocked(redis_url: str) -> Shop:
+    """The sample shop, its events moved so that the last one is now."""
+    from models.sample import sample_events, sample_items, sample_users
+
+    shop = Shop(redis_url)
+    events = sample_events()
+    shift = datetime.now(UTC) - events[-1].timestamp
+    shop.act([event.model_copy(update={"timestamp": event.timestamp + shift}) for event in events])
+    shop.put_items(sample_items())
+    shop.put_users(sample_users())
+    return shop
+
+
+@pytest.fixture(scope="session")
+def bundle_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real bundle of the sample shop."""
+    from models.sample import sample_bundle
+
+    return sample_bundle().save(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture
+def shop(settings: Settings) -> Shop:
+    """The sample shop in the test's own Redis."""
+    return stocked(settings.redis_url)
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[Any]:
+    """An httpx.Client of the running application; ``client.runtime`` is what it answers with."""
+    from bento.recommender.app import bind, create_app
+    from bento.recommender.door import Door
+    from bento.recommender.runtime import Runtime
+
+    runtime, app = Runtime(settings), create_app()
+    runtime.start()
+    bind(app, runtime)
+    server = uvicorn.Server(uvicorn.Config(Door(app), port=0, log_level="warning", lifespan="off"))
+
+    async def main() -> None:
+        await server.serve()
+        await runtime.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(main(),))
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            client.runtime = runtime  # type: ignore[attr-defined]
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Settings], Any]]:
+    """Runs the application with given settings until the test ends."""
+    with ExitStack() as running:
+        yield lambda settings: running.enter_context(served(settings))
+
+
+@pytest.fixture
+def api(settings: Settings, shop: Shop, bundle_dir: Path, serve: Callable[[Settings], Any]) -> Any:
+    """The usual case: the sample shop, its bundle, everything up."""
+    return serve(settings.model_copy(update={"bundle_dir": bundle_dir, "item_refresh_s": 0.1}))
+
+
+@pytest.fixture(scope="session")
+def steady_api(servers: Any, bundle_dir: Path) -> Iterator[Any]:
+    """One application for all tests that only look at how requests are refused; other tests empty its Redis."""
+    stocked(servers.settings.redis_url)
+    with served(servers.settings.model_copy(update={"bundle_dir": bundle_dir})) as client:
+        yield client
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Any]:
+    """``eventually(check, within_s)``: the first true answer of a check; fails when there is none in time."""
+
+    def wait(check: Callable[[], Any], within_s: float) -> Any:
+        until = time.monotonic() + within_s
+        while not (answer := check()):
+            assert time.monotonic() < until, f"not within {within_s} s"
+            time.sleep(0.01)
+        return answer
+
+    return wait
