@@ -71,9 +71,9 @@ lock: $(UV) ## write requirements.txt again from pyproject.toml
 		--no-emit-index-url --no-emit-find-links --no-annotate --quiet $(UPGRADE) --output-file requirements.txt
 	@sed -E -i.old 's/^(torch==[0-9.]+)\+.*/\1/; /^(cuda-|nvidia-[cn]|triton==)/d' requirements.txt && rm requirements.txt.old
 
-clean: ## remove what was built and all local state (FRESHET_HOME, .local), but not .venv
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m infra.local down; fi
-	rm -rf $(if $(FRESHET_HOME),$(FRESHET_HOME),.local) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## remove what was built and the state in .local, but not .venv (nor another FRESHET_HOME)
+	@if [ -x $(BIN)/python ]; then env -u FRESHET_HOME $(BIN)/python -m infra.local down; fi
+	rm -rf .local dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .cache/uv/bin/uv:
 	@python3 -m pip install --quiet --root-user-action=ignore --target .cache/uv uv || \
