@@ -21,6 +21,7 @@ Found = TypeVar("Found")
 
 EXPERIMENT = "freshet"
 ARTIFACTS = "bundle"
+SQLITE = "sqlite:///"
 
 
 class RegistryError(RuntimeError):
@@ -70,6 +71,9 @@ def promote(settings: Settings, version: str, alias: str) -> None:
 
 def champion(settings: Settings, alias: str) -> str | None:
     """The version that an alias names; None when it names none. A few milliseconds: made to be polled."""
+    uri = settings.mlflow_tracking_uri
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
+        return None  # looking must not create the database: that takes seconds, and two who look would collide
     client = _client(settings)
     found = _found(lambda: client.get_model_version_by_alias(settings.model_name, alias))
     return None if found is None else str(found.version)
@@ -107,8 +111,8 @@ def _open(uri: str) -> MlflowClient:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow import MlflowClient
 
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    if uri.startswith(SQLITE):
+        Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
