@@ -76,7 +76,9 @@ def by_profile(release: Release, visitor: Visitor, ask: Ask, now_us: int) -> Cho
 
 
 def by_popularity(release: Release, visitor: Visitor, ask: Ask, now_us: int) -> Choice | None:
-    """What everybody likes now; None while nothing was ever counted."""
+    """What everybody likes now; None while there is no catalogue or nothing was ever counted."""
+    if not release.catalog.table.in_catalog.any():
+        return None
     mask = _mask(release, visitor, ask)
     numbers, scores = popular(release.catalog.table, now_us, _wanted(ask), mask)
     if len(scores) and scores[0] <= 0:

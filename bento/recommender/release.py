@@ -118,15 +118,15 @@ class Releases:
         return True
 
     def _champion(self) -> str | None:
-        from models import registry
+        from models.registry import champion
 
-        return registry.champion(self._settings, self._settings.model_alias)
+        return champion(self._settings, self._settings.model_alias)
 
     def _downloaded(self, version: str, at_start: bool) -> Release:
-        from models import registry
+        from models.registry import download
 
         with tempfile.TemporaryDirectory(prefix="freshet-release-") as folder:
-            return self._prepared(registry.download(self._settings, version, Path(folder)), version, at_start)
+            return self._prepared(download(self._settings, version, Path(folder)), version, at_start)
 
     def _prepared(self, path: Path, registered: str | None, at_start: bool) -> Release:
         bundle = Bundle.load(path)

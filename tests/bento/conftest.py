@@ -76,7 +76,7 @@ class Shop:
         self.store.write({"user_profile": {user.user_id: (user.row(), now_us) for user in users}})
 
 
-def stocked(redis_url: str) -> Shop:
+def _stocked(redis_url: str) -> Shop:
     """The sample shop, its events moved so that the last one is now."""
     from models.sample import sample_events, sample_items, sample_users
 
@@ -98,9 +98,15 @@ def bundle_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def stocked() -> Callable[[str], Shop]:
+    """``stocked(redis_url)``: the sample shop in another Redis."""
+    return _stocked
+
+
+@pytest.fixture
 def shop(settings: Settings) -> Shop:
     """The sample shop in the test's own Redis."""
-    return stocked(settings.redis_url)
+    return _stocked(settings.redis_url)
 
 
 @contextmanager
@@ -149,7 +155,7 @@ def api(settings: Settings, shop: Shop, bundle_dir: Path, serve: Callable[[Setti
 @pytest.fixture(scope="session")
 def steady_api(servers: Any, bundle_dir: Path) -> Iterator[Any]:
     """One application for all tests that only look at how requests are refused; other tests empty its Redis."""
-    stocked(servers.settings.redis_url)
+    _stocked(servers.settings.redis_url)
     with served(servers.settings.model_copy(update={"bundle_dir": bundle_dir})) as client:
         yield client
 

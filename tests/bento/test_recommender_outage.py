@@ -1,0 +1,121 @@
+"""What stays when something is away: a labelled answer, never a 5xx, and recovery by itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from infra.settings import Settings
+
+
+def ids(answer: dict[str, Any]) -> list[str]:
+    return [item["item_id"] for item in answer["recommendations"]]
+
+
+def recommend(api: Any, user_id: str = "user-1") -> dict[str, Any]:
+    response = api.get("/recommend", params={"user_id": user_id, "k": 5})
+    assert response.status_code == 200
+    return dict(response.json())
+
+
+@pytest.fixture
+def own_redis(home: Settings, start_stack: Callable[..., Any]) -> Any:
+    """A Redis of this test alone, to be killed."""
+    return start_stack(home, "redis")
+
+
+@pytest.fixture
+def api(own_redis: Any, bundle_dir: Any, serve: Callable[[Settings], Any], stocked: Callable[[str], Any]) -> Any:
+    stocked(own_redis.settings.redis_url)
+    return serve(own_redis.settings.model_copy(update={"bundle_dir": bundle_dir, "item_refresh_s": 0.1}))
+
+
+def test_a_killed_redis_gives_labelled_answers_and_its_return_personal_ones(
+    api: Any, own_redis: Any, stocked: Callable[[str], Any], eventually: Callable[..., Any]
+) -> None:
+    before = recommend(api)
+    popular = ids(recommend(api, "nobody-yet"))
+    assert before["fallback"] is None
+    own_redis.kill("redis")
+    away = recommend(api)
+    assert away["fallback"] == "popular" and away["feature_age_ms"] is None and ids(away) == popular
+    assert api.get("/ready").status_code == 200
+    refusal = api.get("/users/user-1/features")
+    assert refusal.status_code == 503 and refusal.json()["error"]["code"] == "unavailable"
+    assert refusal.headers["retry-after"]
+    assert api.get("/items/garden-1/features").status_code == 503
+    assert api.get("/items/garden-1/similar").status_code == 200
+    time.sleep(0.5)
+    assert api.get("/model").json()["item_table_age_s"] > 0.4
+    own_redis.restart("redis")
+    stocked(own_redis.settings.redis_url).click("user-1", "kitchen-1")
+    back = recommend(api)
+    assert back["fallback"] is None and back["feature_age_ms"] < 10_000
+    eventually(lambda: api.get("/model").json()["item_table_age_s"] < 0.3, within_s=5)
+
+
+@pytest.fixture
+def frozen(own_redis: Any) -> Iterator[Callable[[], None]]:
+    """Stops the Redis process without ending it: connections stay open and nothing answers."""
+    process = own_redis.process("redis").pid
+    yield lambda: os.kill(process, signal.SIGSTOP)
+    os.kill(process, signal.SIGCONT)
+
+
+def test_a_redis_that_hangs_costs_no_more_than_the_timeout(api: Any, frozen: Callable[[], None]) -> None:
+    recommend(api)
+    frozen()
+    for _ in range(3):
+        started = time.monotonic()
+        assert recommend(api)["fallback"] == "popular"
+        assert time.monotonic() - started < 0.25 * 2 + 0.2
+
+
+def test_without_redis_at_the_start_the_bundles_items_are_answered_and_it_is_not_ready(
+    home: Settings, bundle_dir: Any, serve: Callable[[Settings], Any]
+) -> None:
+    api = serve(home.model_copy(update={"bundle_dir": bundle_dir, "redis_url": "redis://127.0.0.1:1/0"}))
+    answer = recommend(api)
+    assert answer["fallback"] == "static" and answer["count"] == 5
+    refusal = api.get("/ready")
+    assert refusal.status_code == 503 and set(refusal.json()["error"]["details"]) == {"items"}
+    excluded = api.get("/recommend", params={"user_id": "u", "exclude": ",".join(ids(answer))}).json()
+    assert not set(ids(excluded)) & set(ids(answer))
+
+
+def test_a_failing_scorer_is_answered_by_popularity_and_counted(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(api.runtime.releases.current.scorer, "recommend", broken)
+    assert recommend(api)["fallback"] == "popular"
+    assert 'freshet_recommender_failures_total{step="personal"} 1.0' in api.get("/metrics").text
+
+
+def test_a_dead_broker_delays_nothing_and_its_impressions_are_counted_as_dropped(
+    settings: Settings, bundle_dir: Any, serve: Any, eventually: Callable[..., Any]
+) -> None:
+    dead = {"bundle_dir": bundle_dir, "kafka_bootstrap_servers": "127.0.0.1:1", "broker_timeout_s": 0.3}
+    api = serve(settings.model_copy(update=dead))
+    for _ in range(20):
+        assert recommend(api)["took_ms"] < 200
+    dropped = 'freshet_recommender_impressions_total{outcome="dropped"} 20.0'
+    eventually(lambda: dropped in api.get("/metrics").text, within_s=10)
+
+
+def test_with_no_champion_it_starts_answers_popular_and_is_not_ready(
+    settings: Settings, shop: Any, serve: Callable[[Settings], Any]
+) -> None:
+    api = serve(settings)
+    answer = recommend(api)
+    assert answer["fallback"] == "popular" and answer["count"] == 5 and answer["model_version"] is None
+    refusal = api.get("/ready")
+    assert refusal.status_code == 503 and set(refusal.json()["error"]["details"]) == {"model"}
+    assert api.get("/health").status_code == 200
+    assert ids(api.get("/items/garden-1/similar").json())[0].startswith("garden")
+    assert api.get("/model").json()["model_version"] is None
