@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import mmh3
@@ -21,6 +22,7 @@ from feature_repo.state import Dtype
 _STRING = 2  # feast.types.ValueType.STRING
 
 
+@lru_cache(65_536)  # a row repeats the times and lengths of the row before
 def _varint(value: int) -> bytes:
     value &= 0xFFFFFFFFFFFFFFFF
     out = bytearray()
@@ -56,6 +58,7 @@ _STRINGS_TAG, _INT64S_TAG, _FLOATS_TAG = _tag(12, 2), _tag(14, 2), _tag(16, 2)
 _ITEM_TAG = b"\x0a"  # field 1, length-delimited: `val` of every list message
 
 _pack_float = struct.Struct("<f").pack
+_ZERO_FLOAT = _FLOAT_TAG + _pack_float(0.0)
 _unpack_float = struct.Struct("<f").unpack_from
 
 
@@ -69,7 +72,7 @@ def _encode_int64(value: int) -> bytes:
 
 
 def _encode_float(value: float) -> bytes:
-    return _FLOAT_TAG + _pack_float(value)
+    return _FLOAT_TAG + _pack_float(value) if value else _ZERO_FLOAT
 
 
 def _list_message(tag: bytes, body: bytes) -> bytes:
@@ -81,8 +84,13 @@ def _packed(payload: bytes) -> bytes:
 
 
 def _encode_strings(values: list[str]) -> bytes:
-    raws = [value.encode() for value in values]
-    return _list_message(_STRINGS_TAG, b"".join(_ITEM_TAG + _varint(len(raw)) + raw for raw in raws))
+    return _list_message(_STRINGS_TAG, b"".join(map(_string_item, values)))
+
+
+@lru_cache(65_536)
+def _string_item(value: str) -> bytes:
+    raw = value.encode()
+    return _ITEM_TAG + _varint(len(raw)) + raw
 
 
 def _encode_int64s(values: list[int]) -> bytes:

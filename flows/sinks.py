@@ -83,6 +83,7 @@ def online_rows(settings: Settings, metrics: StreamMetrics) -> Sink[RowWrite]:
         # No retries of the client's own: the sink's are the ones that are logged and counted.
         client = redis.Redis.from_url(settings.redis_url, retry=None, socket_timeout=5, socket_connect_timeout=2)
         store = OnlineStore(client, VIEWS)
+        ages = {view.name: metrics.freshness.labels(view.name) for view in VIEWS if view is not USER_SEEN}
 
         def write(writes: list[RowWrite]) -> None:
             rows: dict[str, dict[str, tuple[Row, int]]] = defaultdict(dict)
@@ -91,8 +92,8 @@ def online_rows(settings: Settings, metrics: StreamMetrics) -> Sink[RowWrite]:
             store.write(rows)
             now_us = time.time_ns() // 1_000
             for w in writes:
-                if w.view != USER_SEEN.name:
-                    metrics.freshness.labels(w.view).observe(max(now_us - w.logged_us, 0) / MICROSECONDS)
+                if w.view in ages:
+                    ages[w.view].observe(max(now_us - w.logged_us, 0) / MICROSECONDS)
 
         return write
 
