@@ -20,6 +20,8 @@ from infra.topics import ensure_topics
 
 LONGEST_BACKOFF_S = 30.0
 STEADY_S = 60.0
+FOLLOW_THE_LOG = ("replay", "ingest", "stream")
+"""Parts that start anew after a new, empty broker: no event may come in before the stored ones are back."""
 
 
 class Stack:
@@ -122,11 +124,11 @@ class Stack:
         self.process(name).kill()
 
     def restart(self, name: str) -> None:
-        """Stop a part and start it again; the dataflow with the broker, whose log it has read. Raises StackError."""
-        stream = "stream" if name == "kafka" and "stream" in self._processes else None
-        for part in filter(None, (stream, name)):
+        """Stop a part and start it again; with the broker all that depends on its log. Raises StackError."""
+        others = [part.name for part in self.parts if part.name in FOLLOW_THE_LOG] if name == "kafka" else []
+        for part in (*reversed(others), name):
             self._stop_part(PARTS[part])
-        for part in filter(None, (name, stream)):
+        for part in (name, *others):
             self._start_part(PARTS[part])
 
     def run(self, name: str, command: Sequence[str], quiet: bool = True) -> Process:
