@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 RANK_WEIGHTS: dict[str, float] = {"retriever": 4.0, "item_to_item": 2.0, "trending": 1.0, "popular": 0.5}
 """Weight of each source in the pool."""
 
-SHRINKAGE = 0.03
+SHRINKAGE = 0.1
 
 
 @dataclass(frozen=True)

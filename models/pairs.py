@@ -22,7 +22,7 @@ from models.ranker import FUSION, ranker_features
 from models.replay import Replay
 from models.scorer import RERANKED, Pool, ranker_matrix_of
 from models.sources import SOURCE_FEATURES, top
-from models.training import Offer, validates
+from models.training import Offer, fold_of
 
 Floats = NDArray[np.float32]
 
@@ -89,13 +89,13 @@ class RankerData(NamedTuple):
 
     Attributes:
         matrix: float32 [rows, len(ranker_features())]; labels: int64 [rows]; groups: intp [moments] rows of each.
-        validation: bool [moments], whether the user is a validation user.
+        folds: intp [moments], fold of the user.
     """
 
     matrix: Floats
     labels: NDArray[np.int64]
     groups: NDArray[np.intp]
-    validation: NDArray[np.bool_]
+    folds: NDArray[np.intp]
 
 
 def ranker_matrix(
@@ -114,7 +114,7 @@ def ranker_matrix(
     """
     users = _by_moment(USER_FEATURES, user_rows, "user_id")
     rows = _by_moment(ITEM_FEATURES, item_rows, "item_id")
-    matrices, groups, validation = [], [], []
+    matrices, groups, folds = [], [], []
     for _, part in pairs.assign(now_us=_microseconds(pairs[TIMESTAMP])).groupby("moment_id", sort=False):
         user_id, now_us = part["user_id"].iat[0], int(part["now_us"].iat[0])
         numbers = np.array([items.number(item_id) for item_id in part["item_id"]], np.intp)
@@ -123,11 +123,9 @@ def ranker_matrix(
         pool = Pool(numbers, part[list(SOURCE_FEATURES)].to_numpy(np.float32), part[FUSION].to_numpy(np.float32), [])
         matrices.append(ranker_matrix_of(_find(users, "user_rows", user_id, now_us), items, pool, now_us))
         groups.append(len(part))
-        validation.append(validates(user_id))
+        folds.append(fold_of(user_id))
     matrix = np.concatenate(matrices) if matrices else np.empty((0, len(ranker_features())), np.float32)
-    return RankerData(
-        matrix, pairs["label"].to_numpy(np.int64), np.array(groups, np.intp), np.array(validation, np.bool_)
-    )
+    return RankerData(matrix, pairs["label"].to_numpy(np.int64), np.array(groups, np.intp), np.array(folds, np.intp))
 
 
 RowsByMoment = Mapping[tuple[str, int], Row]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import lightgbm as lgb
@@ -31,8 +32,7 @@ PARAMETERS: dict[str, object] = {
     "verbose": -1,
 }
 MAX_LEAF_ROWS = 300
-MAX_TREES = 60
-PATIENCE = 15
+MAX_TREES = 40
 
 
 def ranker_features() -> tuple[str, ...]:
@@ -71,7 +71,7 @@ class Ranker:
 
 
 class RankerReport(NamedTuple):
-    """How many trees stand, and NDCG@10 on the validation users without and with them."""
+    """How many trees stand, and the cross-validated NDCG@10 of the candidates without and with them."""
 
     trees: int
     validation_ndcg_fusion: float
@@ -82,36 +82,50 @@ def train_ranker(
     matrix: Floats,
     labels: NDArray[np.int64],
     groups: NDArray[np.intp],
-    validation: NDArray[np.bool_],
+    folds: NDArray[np.intp],
     *,
     seed: int = 0,
     threads: int = 1,
 ) -> tuple[Ranker, RankerReport]:
-    """Train, with the number of trees chosen on the moments of users that the trees did not see.
+    """Train, with the number of trees chosen by cross-validation over users.
+
+    At least one tree stands; the report tells whether it earns its place.
 
     Args:
         matrix: [rows, len(ranker_features())]; the last column, the fusion's score, is where boosting starts.
         labels: [rows] relevance grades, small integers.
         groups: [moments] rows of each moment, in order.
-        validation: [moments] whether a moment belongs to the validation users.
+        folds: [moments] fold of each moment's user; all moments of a user are of one fold.
     """
     leaf = min(MAX_LEAF_ROWS, max(1, len(matrix) // 100))
     parameters = {**PARAMETERS, "num_threads": threads, "seed": seed, "min_data_in_leaf": leaf}
-    train = _data(matrix, labels, groups, ~validation)
-    if not validation.any():
-        booster = lgb.train(parameters, train, MAX_TREES)
-        return Ranker(booster.model_to_string()), RankerReport(booster.num_trees(), 0.0, 0.0)
-    held_out = _data(matrix, labels, groups, validation, train)
-    curve: dict[str, dict[str, list[float]]] = {}
-    stop = lgb.early_stopping(PATIENCE, verbose=False)
-    booster = lgb.train(
-        parameters, train, MAX_TREES, [held_out], ["validation"], callbacks=[stop, lgb.record_evaluation(curve)]
-    )
-    rows = np.repeat(validation, groups)
-    alone = mean_ndcg(matrix[rows, -1], labels[rows], groups[validation])
-    best = max(curve["validation"]["ndcg@10"])
-    ranker = Ranker(booster.model_to_string(num_iteration=booster.best_iteration))
-    return ranker, RankerReport(ranker.trees, alone, float(best))
+    curves = [_curve(parameters, matrix, labels, groups, folds == fold) for fold in np.unique(folds)]
+    sizes = [int((folds == fold).sum()) for fold in np.unique(folds)]
+    curve = np.average(curves, axis=0, weights=sizes)
+    trees = 1 + int(np.argmax(curve[1:]))
+    booster = lgb.train(parameters, _data(matrix, labels, groups, folds >= 0), trees)
+    return Ranker(booster.model_to_string()), RankerReport(trees, float(curve[0]), float(curve[trees]))
+
+
+def _curve(
+    parameters: Mapping[str, object],
+    matrix: Floats,
+    labels: NDArray[np.int64],
+    groups: NDArray[np.intp],
+    held_out: NDArray[np.bool_],
+) -> list[float]:
+    """NDCG@10 on the held-out moments with 0, 1, ..., MAX_TREES trees learned from the others."""
+    rows = np.repeat(held_out, groups)
+    start = mean_ndcg(matrix[rows, -1], labels[rows], groups[held_out])
+    if held_out.all():
+        return [start] * (MAX_TREES + 1)
+    told: dict[str, dict[str, list[float]]] = {}
+    train = _data(matrix, labels, groups, ~held_out)
+    check = _data(matrix, labels, groups, held_out, train)
+    lgb.train(dict(parameters), train, MAX_TREES, [check], ["held out"], callbacks=[lgb.record_evaluation(told)])
+    curve = told["held out"]["ndcg@10"]
+    # Boosting ends early when no split helps: more trees would be no other model.
+    return [start, *curve, *[curve[-1]] * (MAX_TREES - len(curve))]
 
 
 def _data(

@@ -42,7 +42,7 @@ class TrainingSettings:
         seed: of everything random; threads: of torch and LightGBM.
     """
 
-    epochs: int = 16
+    epochs: int = 8
     fine_tune_epochs: int = 3
     max_moments: int = 3_000
     candidates: int = 200

@@ -26,8 +26,8 @@ Floats = NDArray[np.float32]
 Numbers = NDArray[np.intp]
 
 MAX_SEGMENTS = 512
-VALIDATION_USERS = 5
-"""One user in this many validates the ranker."""
+FOLDS = 4
+"""Parts of the users in cross-validation."""
 
 
 @dataclass(frozen=True)
@@ -162,12 +162,11 @@ def collect_pools(
     return offers, scorer.items
 
 
-def validates(user_id: str) -> bool:
-    """Whether a user belongs to the validation users: the same ones in every run."""
-    return zlib.crc32(user_id.encode()) % VALIDATION_USERS == 0
+def fold_of(user_id: str) -> int:
+    """The user's fold in cross-validation: the same one in every run."""
+    return zlib.crc32(user_id.encode()) % FOLDS
 
 
 def fit_fusion_on(offers: Sequence[Offer]) -> Fusion:
-    """The log-linear fusion, fitted on all users but the validation users."""
-    train = [offer for offer in offers if not validates(offer.moment.user_id)]
-    return fit_fusion([offer.pool.features for offer in train], [offer.labels for offer in train])
+    """The log-linear fusion of some offers."""
+    return fit_fusion([offer.pool.features for offer in offers], [offer.labels for offer in offers])
