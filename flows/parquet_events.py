@@ -30,6 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 import pyarrow.parquet as pq
+from pydantic_core import from_json, to_json
 
 from feature_repo.events import Event
 
@@ -242,7 +243,7 @@ def _line(event: Event) -> bytes:
     if event.recommendation_id is not None:
         row["recommendation_id"] = event.recommendation_id
     if event.properties is not None:
-        row["properties"] = orjson.dumps(event.properties).decode()
+        row["properties"] = to_json(event.properties).decode()  # orjson refuses integers above 64 bits
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -252,7 +253,7 @@ def _events(table: pa.Table) -> Iterator[Event]:
         values = dict(zip(SCHEMA.names, row, strict=True))
         values["timestamp"] = _EPOCH + timedelta(microseconds=values.pop("time_us"))
         if values["properties"] is not None:
-            values["properties"] = orjson.loads(values["properties"])
+            values["properties"] = from_json(values["properties"])
         yield Event.model_construct(_FIELDS, **values)
 
 

@@ -1,0 +1,61 @@
+"""Catalogue and profiles in a real PostgreSQL."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from feature_repo.events import Item, UserProfile
+from flows.metadata import MetadataStore
+from infra.settings import Settings
+
+
+@pytest.fixture
+def store(settings: Settings) -> MetadataStore:
+    return MetadataStore(settings.database_url)
+
+
+def test_items_come_back_as_they_were(store: MetadataStore) -> None:
+    full = Item(
+        item_id="b",
+        title='Ça ira "1789"',
+        categories=("Drama", "Children's"),
+        published_at=datetime(1995, 1, 1, tzinfo=UTC),
+        price=9.5,
+    )
+    bare = Item.model_validate({"item_id": "a"})
+    store.upsert_items([full, bare])
+    assert store.items() == [bare, full]
+
+
+def test_the_last_write_wins(store: MetadataStore) -> None:
+    store.upsert_users([UserProfile(user_id="u", segments=("age:18-24",)), UserProfile(user_id="u", segments=("x",))])
+    assert store.users() == [UserProfile(user_id="u", segments=("x",))]
+    store.upsert_users([UserProfile(user_id="u")])
+    assert store.users() == [UserProfile(user_id="u")]
+
+
+def test_writing_nothing_is_nothing(store: MetadataStore) -> None:
+    store.upsert_items([])
+    assert store.items() == []
+
+
+def test_a_broken_connection_fails_once_and_is_replaced(store: MetadataStore, settings: Settings) -> None:
+    store.upsert_users([UserProfile(user_id="u")])
+    with psycopg.connect(settings.database_url, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+    with pytest.raises(psycopg.OperationalError):
+        store.users()
+    assert store.users() == [UserProfile(user_id="u")]
+
+
+def test_two_that_start_at_once_create_the_tables_once(settings: Settings) -> None:
+    stores = [MetadataStore(settings.database_url) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda store: store.items(), stores)) == [[]] * 8
