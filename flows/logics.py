@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import fields
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from bytewax.operators import StatefulBatchLogic
@@ -14,8 +15,10 @@ from feature_repo.schema import ITEM_FEATURES, USER_FEATURES, USER_SEEN
 from feature_repo.state import Admission, ItemState, UserState
 from flows.messages import Arrival, DeadLetter, RowWrite
 
-LAYOUT = tuple(tuple(f.name for f in fields(state)) for state in (Admission, UserState, ItemState))
-"""Fields of the states. Snapshots of other fields cannot be used: the states must be built anew from the events."""
+LAYOUT = blake2b(
+    repr([[f.name for f in fields(state)] for state in (Admission, UserState, ItemState)]).encode(), digest_size=8
+).digest()
+"""Stands for the fields of the states. A snapshot of other fields is of no use: states must be built anew."""
 
 
 class RecoveryError(RuntimeError):
@@ -83,15 +86,15 @@ class ItemLogic(StatefulBatchLogic[Arrival, RowWrite, bytes]):
 
 def _snapshot(*states: Any) -> bytes:
     # Bytewax pickles what it is given, later; bytes are a copy that no further event can change.
-    return pickle.dumps((LAYOUT, *states), pickle.HIGHEST_PROTOCOL)
+    return LAYOUT + pickle.dumps(states, pickle.HIGHEST_PROTOCOL)
 
 
 def _restored(snapshot: bytes | None) -> tuple[Any, ...] | None:
     if snapshot is None:
         return None
-    layout, *states = pickle.loads(snapshot)
-    if layout != LAYOUT:
+    if not snapshot.startswith(LAYOUT):
         raise RecoveryError(
             "the recovery folder holds states of other feature definitions; remove it and run `python -m flows.replay`"
         )
-    return tuple(states)
+    states: tuple[Any, ...] = pickle.loads(snapshot[len(LAYOUT) :])
+    return states
