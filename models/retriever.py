@@ -46,6 +46,7 @@ DROPOUT = 0.2
 PMI_WINDOW = 10
 PMI_GAP_US = 86_400 * 1_000_000
 INITIAL_SCALE = 0.1
+RIDGE = 1.0
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,10 @@ class TwoTower(nn.Module):
 
     def start_from(self, items: Floats, tokens: Floats) -> None:
         """Take initial item and token vectors over, the part that content explains going to the projection."""
+        explained = explain(self.content.numpy(), items)
         with torch.no_grad():
-            content = self.content
-            gram = content.T @ content + torch.eye(content.shape[1]) * 10.0
-            explained = torch.linalg.solve(gram, content.T @ torch.from_numpy(items))
-            self.project.weight.copy_(explained.T)
-            self.item.weight.copy_(torch.from_numpy(items) - content @ explained)
+            self.project.weight.copy_(torch.from_numpy(explained.T.copy()))
+            self.item.weight.copy_(torch.from_numpy(items) - self.project(self.content))
             self.token.weight[:-1].copy_(torch.from_numpy(tokens))
 
     def item_vectors(self) -> Tensor:
@@ -148,7 +147,7 @@ class TwoTower(nn.Module):
             "item_bias": self.bias,
             "token_vectors": self.token_vectors()[:-1],
             "token_gate": self.gate.weight[:-1],
-            "content_vectors": self.project.weight.T,
+            "content_vectors": torch.from_numpy(explain(self.content.numpy(), self.item_vectors().detach().numpy())),
             "gap_in": self.gap_in.weight,
             "gap_out": self.gap_out.weight,
             "type_vectors": self.event_type.weight,
@@ -183,6 +182,12 @@ class Batch:
     visible: Tensor
     segments: Tensor
     target: Tensor
+
+
+def explain(content: Floats, vectors: Floats) -> Floats:
+    """What content tells of vectors, by ridge regression: [content columns, d]. The guess for an unmet item."""
+    gram = content.T @ content + RIDGE * np.eye(content.shape[1], dtype=np.float32)
+    return np.linalg.solve(gram, content.T @ vectors).astype(np.float32)
 
 
 def train_retriever(
@@ -235,10 +240,14 @@ def _resume(net: TwoTower, item_ids: Sequence[str], start: Retriever) -> None:
         fresh.zero_()
         fresh[known] = tensor[source]
         if name == "bias":
-            fresh[[n for n in range(len(item_ids)) if item_ids[n] not in old]] = tensor.mean()
+            fresh[[n for n, item_id in enumerate(item_ids) if item_id not in old]] = tensor.mean()
         elif name in _PADDED:
             fresh[-1] = tensor[-1]
     net.load_state_dict(state)
+    new = [n for n, item_id in enumerate(item_ids) if item_id not in old]
+    with torch.no_grad():
+        guess = net.content[new] @ torch.from_numpy(start.weights["content_vectors"])
+        net.item.weight[new] = guess - net.project(net.content[new])
 
 
 _PADDED = ("token.weight", "gate.weight")

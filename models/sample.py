@@ -67,5 +67,5 @@ def sample_events(users: int = 60, each: int = 12, seed: int = 0) -> list[Event]
 
 def sample_bundle(seed: int = 0) -> Bundle:
     """A real bundle, by the same recipe as every other, of the sample shop."""
-    settings = TrainingSettings(epochs=3, fine_tune_epochs=1, max_moments=60, seed=seed, threads=1)
+    settings = TrainingSettings(epochs=30, fine_tune_epochs=5, max_moments=60, seed=seed, threads=1)
     return train_bundle(sample_events(), sample_items(), sample_users(), settings)

@@ -1,0 +1,123 @@
+"""Evaluation by replay, on the sample shop; and a ranker that is only as large as it helps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from feature_repo.events import Event
+from models.bundle import Bundle
+from models.evaluate import MODES, SYSTEMS, Evaluation, evaluate
+from models.metrics import METRICS
+from models.neighbours import fit_neighbours
+from models.ranker import ranker_features, train_ranker
+from models.recipe import TrainingSettings, make_pairs
+from models.sample import sample_items, sample_users
+from models.training import Plan, assemble, fit_retriever, make_plan
+
+
+@pytest.fixture(scope="module")
+def plan(events: list[Event]) -> Plan:
+    return make_plan(events, sample_items(), sample_users())
+
+
+@pytest.fixture(scope="module")
+def candidate(plan: Plan) -> Bundle:
+    return assemble(plan, fit_retriever(plan, plan.split.test_us, 4, seed=1), plan.split.test_us)
+
+
+def run(candidate: Bundle, plan: Plan, events: list[Event]) -> Evaluation:
+    return evaluate(candidate, plan, events, since_us=plan.split.test_us, until_us=plan.split.end_us)
+
+
+def test_live_state_shows_in_the_figures(candidate: Bundle, plan: Plan, events: list[Event]) -> None:
+    evaluation = run(candidate, plan, events)
+    assert set(evaluation.results) == set(MODES)
+    assert set(evaluation.results["live"]) == set(SYSTEMS)
+    live, frozen = (
+        {name: q.means["ndcg@10"] for name, q in evaluation.results[mode].items()} for mode in ("live", "frozen")
+    )
+    # The next item of a shelf follows from the last one: who knows the last act wins, popularity cannot.
+    assert live["product"] > frozen["product"] + 0.1
+    assert live["product"] > live["popularity"] + 0.2
+    assert live["item to item"] > frozen["item to item"] + 0.1
+    flat = evaluation.metrics()
+    assert flat["live.product.ndcg_at_10"] == pytest.approx(live["product"], abs=1e-6)
+    assert flat["frozen.recent_popularity.recall_at_50"] > 0
+    assert all(name in evaluation.results["live"]["product"].means for name in METRICS)
+
+
+def test_the_future_is_not_known(candidate: Bundle, plan: Plan, events: list[Event]) -> None:
+    """Cutting off all that comes after the judged window changes nothing."""
+    middle = (plan.split.test_us + plan.split.end_us) // 2
+    whole = evaluate(candidate, plan, events, since_us=plan.split.test_us, until_us=middle)
+    cut = [event for event in events if event.time_us < middle]
+    assert evaluate(candidate, plan, cut, since_us=plan.split.test_us, until_us=middle) == whole
+
+
+def test_it_is_the_same_every_time(candidate: Bundle, plan: Plan, events: list[Event]) -> None:
+    told: list[int] = []
+    first = evaluate(
+        candidate,
+        plan,
+        events,
+        since_us=plan.split.test_us,
+        until_us=plan.split.end_us,
+        sample=20,
+        seed=4,
+        progress=lambda done, total, loss: told.append(done),
+    )
+    second = evaluate(
+        candidate, plan, events, since_us=plan.split.test_us, until_us=plan.split.end_us, sample=20, seed=4
+    )
+    assert first == second
+    assert told == list(range(1, 21))
+
+
+def test_pairs_come_from_the_rankers_window_only(plan: Plan, events: list[Event]) -> None:
+    settings = TrainingSettings(epochs=1, max_moments=50, threads=1)
+    first = fit_retriever(plan, plan.split.validation_us, 1, seed=1)
+    pairs = make_pairs(plan, first, events, settings).pairs
+    times = pairs["event_timestamp"].astype("int64")
+    assert times.min() >= plan.split.validation_us - 1
+    assert times.max() < plan.split.test_us
+
+
+def test_co_visitation_looks_forward(plan: Plan) -> None:
+    neighbours = fit_neighbours(plan.history)
+    index = {item_id: n for n, item_id in enumerate(plan.history.item_ids)}
+    after, before = [], []
+    for n in range(2, 17):
+        items, weights = neighbours.of(index[f"music-{n}"])
+        row = dict(zip(items.tolist(), weights.tolist(), strict=True))
+        after.append(row.get(index[f"music-{n + 1}"], 0))
+        before.append(row.get(index[f"music-{n - 1}"], 0))
+        assert list(weights) == sorted(weights, reverse=True)
+    assert np.mean(after) > 1.5 * np.mean(before)
+    assert len(neighbours.of(-1)[0]) == len(neighbours.of(10**6)[0]) == 0
+
+
+def rank_data(helpful: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    matrix = random.normal(size=(400 * 20, len(ranker_features()))).astype(np.float32)
+    wanted = matrix[:, 0] if helpful else random.normal(size=len(matrix))
+    labels = (wanted.reshape(400, 20) == wanted.reshape(400, 20).max(1, keepdims=True)).astype(np.int64).ravel()
+    return matrix, labels, np.full(400, 20), np.arange(400) % 4
+
+
+def test_trees_stand_where_they_help() -> None:
+    ranker, report = train_ranker(*rank_data(helpful=True), seed=1)
+    assert ranker.trees == report.trees > 10
+    assert report.validation_ndcg_ranker > report.validation_ndcg_fusion + 0.2
+    assert ranker.features == list(ranker_features())
+
+
+def test_the_report_says_when_trees_do_not_help() -> None:
+    ranker, report = train_ranker(*rank_data(helpful=False), seed=1)
+    assert ranker.trees == report.trees
+    assert abs(report.validation_ndcg_ranker - report.validation_ndcg_fusion) < 0.05
+
+
+def test_the_ranker_is_fixed_by_its_seed() -> None:
+    data = rank_data(helpful=True)
+    assert train_ranker(*data, seed=3)[0].text == train_ranker(*data, seed=3)[0].text

@@ -1,0 +1,58 @@
+"""Bundles in a real MLflow on SQLite: registered, promoted, rolled back, downloaded."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from infra.settings import Settings
+from models import registry
+from models.bundle import Bundle
+from models.registry import RegistryError
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(home=tmp_path_factory.mktemp("registry"))
+
+
+def register(settings: Settings, bundle: Bundle, folder: Path, **params: object) -> str:
+    return registry.register(
+        settings, bundle.save(folder), params, {"live.product.ndcg_at_10": 0.125}, {"bundle": bundle.version}
+    )
+
+
+def test_nothing_is_champion_at_first(settings: Settings) -> None:
+    assert registry.champion(settings, "champion") is None
+
+
+def test_a_bundle_goes_in_is_promoted_and_comes_back(settings: Settings, bundle: Bundle, tmp_path: Path) -> None:
+    version = register(settings, bundle, tmp_path / "out", epochs=3)
+    assert registry.champion(settings, "champion") is None
+    registry.promote(settings, version, "champion")
+    assert registry.champion(settings, "champion") == version
+    back = Bundle.load(registry.download(settings, version, tmp_path / "in"))
+    assert back.version == bundle.version
+    metrics = (
+        sqlite3.connect(settings.home / "mlflow" / "mlflow.db").execute("select key, value from metrics").fetchall()
+    )
+    assert metrics == [("live.product.ndcg_at_10", 0.125)]
+    assert any((settings.home / "mlflow" / "artifacts").rglob("manifest.json"))
+
+
+def test_the_alias_moves_forth_and_back(settings: Settings, bundle: Bundle, tmp_path: Path) -> None:
+    old, new = (register(settings, bundle, tmp_path / name) for name in ("old", "new"))
+    assert old != new
+    for version in (old, new, old):
+        registry.promote(settings, version, "champion")
+        assert registry.champion(settings, "champion") == version
+    assert registry.champion(settings, "challenger") is None
+
+
+def test_a_version_that_is_not_there_is_named(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="freshet has no version 99"):
+        registry.promote(settings, "99", "champion")
+    with pytest.raises(RegistryError, match="freshet has no version 99"):
+        registry.download(settings, "99", tmp_path)
