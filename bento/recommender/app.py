@@ -27,6 +27,7 @@ def answer(body: Any) -> Response:
 def create_app() -> FastAPI:
     """The application; ``bind`` gives it what it answers with."""
     app = FastAPI(
+        strict_content_type=False,  # a body without a type is taken for JSON; the door refuses other types
         title="Freshet recommender",
         version="1",
         summary="fresh, labelled recommendations",
@@ -65,7 +66,9 @@ def _add_recommend(app: FastAPI) -> None:
         """Items for a user, best first. Never 5xx: what fails behind it is answered by a named fallback."""
         return _encoded(request, await _pipeline(request).recommend(query.ask()))
 
-    @app.post("/recommend", response_model=schemas.RecommendAnswer, responses=errors.documented(400, 403, 413, 422))
+    @app.post(
+        "/recommend", response_model=schemas.RecommendAnswer, responses=errors.documented(400, 403, 413, 415, 422)
+    )
     async def recommend_body(body: schemas.RecommendBody, request: Request) -> Response:
         """As GET; also ranks given items, and answers an anonymous visitor from the session's events."""
         return _encoded(request, await _pipeline(request).recommend(body.ask()))

@@ -20,8 +20,8 @@ from feature_repo.schema import ITEM_CATALOG, ITEM_FEATURES
 log = logging.getLogger(__name__)
 
 BATCH = 100
-OVERLAP_S = 2.0
-"""A writer stamps a row before its pipeline runs: look this far back, or a slow write is missed."""
+OVERLAP_S = 10.0
+"""Writers stamp rows by their own clocks, before their pipelines run: look this far back, or a slow write is missed."""
 
 
 class Catalog:

@@ -1,4 +1,4 @@
-"""The outermost layer: refuses bodies that are too large, and counts and times every request."""
+"""The outermost layer: refuses bodies that are too large or no JSON, and counts and times every request."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from starlette.types import Message, Receive, Scope, Send
 from bento.errors import CODES, error_response
 from bento.recommender.metrics import Metrics
 from bento.recommender.runtime import Runtime
+
+JSON = b"application/json"
 
 
 class Door:
@@ -40,6 +42,9 @@ class Door:
             body = _LimitedBody(scope, receive, runtime.settings.max_body_bytes)
             if body.declared_too_large:
                 await error_response(413, CODES[413], body.refusal)(scope, receive, watched)
+            elif scope["method"] == "POST" and not _is_json(kind := _header(scope, b"content-type", JSON)):
+                refusal = f"content-type: {kind.decode('latin-1')!r} is not taken; send {JSON.decode()}"
+                await error_response(415, CODES[415], refusal)(scope, receive, watched)
             else:
                 await self.app(scope, body.receive, watched)
         finally:
@@ -54,7 +59,7 @@ class _LimitedBody:
         self._limit = limit
         self._taken = 0
         self.refusal = f"the body is larger than {limit} bytes; send less"
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        declared = _header(scope, b"content-length", b"0")
         self.declared_too_large = declared.isdigit() and int(declared) > limit
 
     async def receive(self) -> Message:
@@ -63,6 +68,15 @@ class _LimitedBody:
         if self._taken > self._limit:
             raise HTTPException(413, self.refusal)
         return message
+
+
+def _header(scope: Scope, wanted: bytes, absent: bytes) -> bytes:
+    return next((value for name, value in scope["headers"] if name == wanted), absent)
+
+
+def _is_json(content_type: bytes) -> bool:
+    kind = content_type.partition(b";")[0].strip().lower()
+    return kind == JSON or kind.endswith(b"+json")
 
 
 def _count(metrics: Metrics, scope: Scope, status: int, seconds: float) -> None:

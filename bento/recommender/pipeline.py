@@ -45,6 +45,7 @@ class Pipeline:
         self._visitors = visitors
         self._impressions = impressions
         self._metrics = metrics
+        self._away = False
 
     async def recommend(self, ask: Ask) -> Json:
         """Answer /recommend.
@@ -86,13 +87,24 @@ class Pipeline:
         if ask.events is not None:
             return session_visitor(ask.events, self._settings.lateness_s)
         try:
-            return await self._visitors.read(ask.user_id, now_us)
+            visitor = await self._visitors.read(ask.user_id, now_us)
         except StoreAway as error:
-            log.warning("answering without the user's row: %s", error)
+            self._say_away(str(error))
         except Exception:
             log.exception("answering without the user's row", extra={"user_id": ask.user_id})
+        else:
+            self._say_away("")
+            return visitor
         self._metrics.failures.labels("read").inc()
         return NOBODY
+
+    def _say_away(self, error: str) -> None:
+        # Once when it goes and once when it comes: every request of an outage would say the same.
+        if error and not self._away:
+            log.warning("answering without users' rows: Redis is away: %s", error)
+        elif self._away and not error:
+            log.info("users' rows are read again")
+        self._away = bool(error)
 
     def _described(self, release: Release, choice: Choice, visitor: Visitor, ask: Ask) -> list[Json]:
         items = _items(release, choice)
@@ -231,7 +243,8 @@ def _store_needed():  # type: ignore[no-untyped-def]
     try:
         yield
     except StoreAway as error:
-        raise Unavailable(str(error)) from None
+        log.warning("the online store is away: %s", error)
+        raise Unavailable("the online store gave no answer; try again") from None
 
 
 def _age(time_us: int, now_us: int) -> Json:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import tempfile
 import threading
 import time
@@ -84,6 +85,9 @@ class Releases:
         if self._settings.bundle_dir is not None:
             self._take(self._prepared(self._settings.bundle_dir, None, at_start=True))
             return
+        # Asked again soon anyway: MLflow's own patience, minutes of it, would only delay the start.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         self.check(at_start=True)
         if self.current.scorer is None:
             self._fill(self.current.catalog, at_start=True)

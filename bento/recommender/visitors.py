@@ -81,7 +81,6 @@ class Visitors:
 
     def __init__(self, settings: Settings) -> None:
         timeout = settings.dependency_timeout_s
-        self._timeout_s = timeout
         self._ttl_s = settings.feature_ttl_s
         # One retry, at once, and only of a broken connection: what a restarted Redis leaves in the pool.
         retry = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
@@ -129,7 +128,7 @@ class Visitors:
         try:
             return request.decode(await self._client.hmget(request.key(entity_id), request.hash_fields))
         except (RedisError, OSError, TimeoutError) as error:
-            raise StoreAway(f"Redis gave no answer within {self._timeout_s} s: {error}") from None
+            raise StoreAway(str(error)) from None
 
 
 def _request(*views: View) -> EntityRequest:

@@ -131,6 +131,14 @@ def test_a_large_body_of_undeclared_length_is_cut_off(steady_api: Any) -> None:
     assert refusal.status_code == 413 and refusal.json()["error"]["code"] == "too_large"
 
 
+def test_a_body_of_another_type_is_refused_and_one_without_a_type_is_json(steady_api: Any) -> None:
+    body = b'{"user_id": "u"}'
+    form = steady_api.post("/recommend", content=body, headers={"content-type": "application/x-www-form-urlencoded"})
+    assert form.status_code == 415 and "application/json" in form.json()["error"]["message"]
+    assert "415" in documented(steady_api, "POST", "/recommend")["responses"]
+    assert steady_api.post("/recommend", content=body).status_code == 200
+
+
 def test_too_many_events_are_refused(steady_api: Any) -> None:
     events = [{"item_id": "garden-1", "event_type": "view"}] * 1_001
     refusal = steady_api.post("/recommend", json={"events": events})
