@@ -4,7 +4,7 @@ A user side that pools the last items by lag-decay attention, an item side of id
 full softmax over the items, every event predicted from the acts strictly before its moment. Both item embeddings start
 from the singular vectors of log(1 + PMI) of co-visits (Levy, Goldberg, "Neural word embedding as implicit matrix
 factorization", NIPS 2014): on little data that start is worth more than any layer. The weights that stand are an
-exponential moving average. Only this file imports torch.
+exponential moving average. Only this file, ``net.py`` and ``windows.py`` import torch.
 """
 
 from __future__ import annotations
@@ -21,49 +21,22 @@ from scipy.sparse.linalg import svds
 from torch import Tensor, nn
 from torch.nn import functional
 
-from feature_repo.events import EVENT_TYPES
-from feature_repo.state import MAX_RECENT
 from models.dataset import History
-from models.encoder import N_GAPS, NO_GAP, SINK, gap_bucket
+from models.net import DIMENSIONS, Batch, TwoTower
+from models.windows import Examples, epoch_windows, make_batch, multi_hot
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int, float], None]
 """Called after each step with (steps done, all steps, running loss)."""
 
-DIMENSIONS = 64
-HEADS = 4
-LAG_SLOPES = (1.5, 0.5, 0.15, 0.05)
-WINDOW = 2 * MAX_RECENT
-"""Events trained on at a time: the later half of a window sees a full MAX_RECENT of history, as serving does."""
-
-BATCH = 32
 LEARNING_RATE = 4e-3
 FINE_TUNE_RATE = 1.6e-3
 WEIGHT_DECAY = 0.01
 WARM_UP = 0.1
 EMA = 0.995
-DROPOUT = 0.2
 PMI_WINDOW = 10
 PMI_GAP_US = 86_400 * 1_000_000
 INITIAL_SCALE = 0.1
-RIDGE = 1.0
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What the net is trained on.
-
-    Attributes:
-        history: the events.
-        content: float32 [items, content columns], in the order of ``history.item_ids``.
-        segments: vocabulary of profile segments.
-        profiles: user id -> segment names.
-    """
-
-    history: History
-    content: Floats
-    segments: Sequence[str]
-    profiles: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -74,120 +47,6 @@ class Retriever:
     state: Mapping[str, Tensor]
     weights: Mapping[str, Floats]
     loss: float
-
-
-class TwoTower(nn.Module):
-    """The net. n items, d dimensions, H heads; see ``encoder.ARRAYS`` for what each weight is."""
-
-    def __init__(self, content: Floats, n_segments: int, dimensions: int = DIMENSIONS) -> None:
-        super().__init__()
-        n_items, d = len(content), dimensions
-        self.n_items = n_items
-        self.register_buffer("content", torch.from_numpy(content), persistent=False)
-        self.item = nn.Embedding(n_items, d)
-        self.token = nn.Embedding(n_items + 1, d)
-        self.gate = nn.Embedding(n_items + 1, HEADS)
-        self.project = nn.Linear(content.shape[1], d, bias=False)
-        self.bias = nn.Parameter(torch.zeros(n_items))
-        self.gap_in = nn.Embedding(N_GAPS, d)
-        self.gap_out = nn.Embedding(N_GAPS, d)
-        self.event_type = nn.Embedding(len(EVENT_TYPES), d)
-        self.segment = nn.Linear(n_segments, d, bias=False)
-        self.lag = nn.Parameter(torch.stack([-torch.arange(MAX_RECENT).float() * slope for slope in LAG_SLOPES]))
-        self.age = nn.Parameter(torch.zeros(N_GAPS, HEADS))
-        self.pool = nn.Linear(d * HEADS, d)
-        self.hidden = nn.Linear(2 * d, 2 * d)
-        self.out = nn.Linear(2 * d, d)
-        self.dropout = nn.Dropout(DROPOUT)
-        for zero in (self.gate, self.gap_in, self.gap_out, self.event_type):
-            nn.init.zeros_(zero.weight)
-        nn.init.normal_(self.segment.weight, std=0.02)
-
-    def start_from(self, items: Floats, tokens: Floats) -> None:
-        """Take initial item and token vectors over, the part that content explains going to the projection."""
-        explained = explain(self.content.numpy(), items)
-        with torch.no_grad():
-            self.project.weight.copy_(torch.from_numpy(explained.T.copy()))
-            self.item.weight.copy_(torch.from_numpy(items) - self.project(self.content))
-            self.token.weight[:-1].copy_(torch.from_numpy(tokens))
-
-    def item_vectors(self) -> Tensor:
-        """Vectors of all items: [n, d]."""
-        return self.item.weight + self.project(self.content)
-
-    def token_vectors(self) -> Tensor:
-        """Items as parts of a history: [n + 1, d], the last row for padding."""
-        vectors = torch.cat([self.item_vectors(), torch.zeros(1, self.item.embedding_dim)])
-        return self.token.weight + vectors
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Query vectors of every position of B windows of T acts: [B, T, d]."""
-        states = functional.embedding(batch.items, self.token_vectors())
-        states = self.dropout(states + self.gap_in(batch.gaps_in) + self.event_type(batch.types))
-        pooled = self._attention(batch) @ states[:, None]
-        taste = self.pool(pooled.permute(0, 2, 1, 3).flatten(2))
-        profile = self.segment(batch.segments)[:, None].expand_as(taste)
-        hidden = self.dropout(functional.silu(self.hidden(torch.cat([taste, profile], -1))))
-        return taste + self.out(hidden) + profile + self.gap_out(batch.gaps_out)
-
-    def _attention(self, batch: Batch) -> Tensor:
-        length = batch.items.shape[1]
-        lag = batch.visible[:, :, None] - 1 - torch.arange(length)
-        seen = (lag >= 0) & (lag < MAX_RECENT) & (batch.items < self.n_items)[:, None]
-        logits = self.lag[:, lag.clamp(0, MAX_RECENT - 1)].permute(1, 0, 2, 3)
-        logits = logits + self.age[batch.ages].permute(0, 3, 1, 2) + self.gate(batch.items).permute(0, 2, 1)[:, :, None]
-        logits = logits.masked_fill(~seen[:, None], -1e9)
-        sink = torch.full_like(logits[..., :1], SINK)
-        return torch.cat([logits, sink], -1).softmax(-1)[..., :-1]
-
-    def export(self) -> dict[str, Floats]:
-        """The weights as ``encoder.py`` reads them."""
-        arrays = {
-            "item_vectors": self.item_vectors(),
-            "item_bias": self.bias,
-            "token_vectors": self.token_vectors()[:-1],
-            "token_gate": self.gate.weight[:-1],
-            "content_vectors": torch.from_numpy(explain(self.content.numpy(), self.item_vectors().detach().numpy())),
-            "gap_in": self.gap_in.weight,
-            "gap_out": self.gap_out.weight,
-            "type_vectors": self.event_type.weight,
-            "segment_vectors": self.segment.weight.T,
-            "lag": self.lag,
-            "age": self.age,
-            "pool_weight": self.pool.weight.T,
-            "pool_bias": self.pool.bias,
-            "hidden_weight": self.hidden.weight.T,
-            "hidden_bias": self.hidden.bias,
-            "out_weight": self.out.weight.T,
-            "out_bias": self.out.bias,
-        }
-        return {name: np.ascontiguousarray(tensor.detach().numpy(), np.float32) for name, tensor in arrays.items()}
-
-
-@dataclass(frozen=True)
-class Batch:
-    """B windows of T acts; padding has item number n. Integers [B, T] unless said otherwise.
-
-    ``visible``: how many acts of the window are strictly before each act's moment; ``gaps_in``: bucket of the pause
-    before each act; ``gaps_out``: of the pause before the moment that is to be predicted; ``ages``: [B, T, T] bucket
-    of how old act j is at moment i; ``segments``: float [B, segments]; ``target``: float [B, T] weight of the event
-    as a label.
-    """
-
-    items: Tensor
-    types: Tensor
-    gaps_in: Tensor
-    gaps_out: Tensor
-    ages: Tensor
-    visible: Tensor
-    segments: Tensor
-    target: Tensor
-
-
-def explain(content: Floats, vectors: Floats) -> Floats:
-    """What content tells of vectors, by ridge regression: [content columns, d]. The guess for an unmet item."""
-    gram = content.T @ content + RIDGE * np.eye(content.shape[1], dtype=np.float32)
-    return np.linalg.solve(gram, content.T @ vectors).astype(np.float32)
 
 
 def train_retriever(
@@ -264,8 +123,8 @@ def _fit(
     progress: Progress | None,
 ) -> float:
     history = examples.history
-    profiles = _multi_hot(history.user_ids, examples.profiles, examples.segments)
-    plan = [windows for _ in range(epochs) for windows in _epoch(history, random)]
+    profiles = multi_hot(history.user_ids, examples.profiles, examples.segments)
+    plan = [windows for _ in range(epochs) for windows in epoch_windows(history, random)]
     running = math.nan
     optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.98))
     average = [p.detach().clone() for p in net.parameters()]
@@ -304,67 +163,6 @@ def _loss(net: TwoTower, batch: Batch) -> Tensor:
     logits = queries @ net.item_vectors().T + net.bias
     losses = functional.cross_entropy(logits, items, reduction="none")
     return (losses * weights).sum() / weights.sum().clamp(min=1e-6)
-
-
-Window = tuple[int, int]
-"""First and last + 1 event of a window."""
-
-
-def _epoch(history: History, random: np.random.Generator) -> list[list[Window]]:
-    """Windows of one pass, cut at a new offset for each user, batched with others of about their length."""
-    windows = []
-    offsets = random.integers(1, WINDOW + 1, len(history.user_ids))
-    for user, offset in enumerate(offsets):
-        begin, end = int(history.start[user]), int(history.start[user + 1])
-        cut = begin + int(offset) if end - begin > WINDOW else min(begin + WINDOW, end)
-        while begin < end:
-            windows.append((begin, cut))
-            begin, cut = cut, min(cut + WINDOW, end)
-    lengths = np.array([end - begin for begin, end in windows])
-    order = np.argsort(lengths + 10 * random.random(len(lengths)))
-    batches = [[windows[n] for n in order[k : k + BATCH]] for k in range(0, len(order), BATCH)]
-    return [batches[n] for n in random.permutation(len(batches))]
-
-
-def make_batch(history: History, windows: Sequence[Window], profiles: Floats) -> Batch:
-    """Arrays of some windows, each of one user."""
-    longest = max(end - begin for begin, end in windows)
-    shape = (len(windows), longest)
-    items = np.full(shape, len(history.item_ids))
-    types, visible, target = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.float32)
-    gaps_in, gaps_out, times = np.full(shape, NO_GAP), np.full(shape, NO_GAP), np.zeros(shape, np.int64)
-    for row, (begin, end) in enumerate(windows):
-        n, part = end - begin, slice(begin, end)
-        time_us = history.time_us[part]
-        items[row, :n], types[row, :n], times[row, :n] = history.item[part], history.event_type[part], time_us
-        if begin > history.start[history.user[begin]]:
-            gaps_in[row, 0] = gap_bucket(time_us[0] - history.time_us[begin - 1])
-        gaps_in[row, 1:n] = gap_bucket(np.diff(time_us))
-        visible[row, :n] = np.searchsorted(time_us, time_us, "left")
-        last = time_us[np.maximum(visible[row, :n] - 1, 0)]
-        gaps_out[row, :n] = np.where(visible[row, :n] > 0, gap_bucket(time_us - last), NO_GAP)
-        target[row, :n] = history.weight[part]
-    # The first moment of a window that cuts a history has acts before it that the window does not show.
-    for row, (begin, _) in enumerate(windows):
-        if begin > history.start[history.user[begin]]:
-            target[row, visible[row] == 0] = 0
-    ages = gap_bucket(times[:, :, None] - times[:, None, :])
-    users = [history.user[begin] for begin, _ in windows]
-    arrays = (items, types, gaps_in, gaps_out, ages, visible)
-    return Batch(
-        *(torch.from_numpy(array.astype(np.int64)) for array in arrays),
-        *(torch.from_numpy(array) for array in (profiles[users], target)),
-    )
-
-
-def _multi_hot(users: Sequence[str], profiles: Mapping[str, Sequence[str]], segments: Sequence[str]) -> Floats:
-    number = {name: n for n, name in enumerate(segments)}
-    out = np.zeros((len(users), len(segments)), np.float32)
-    for row, user in enumerate(users):
-        for name in profiles.get(user, ()):
-            if name in number:
-                out[row, number[name]] = 1
-    return out
 
 
 def pmi_vectors(history: History, dimensions: int, seed: int = 0) -> tuple[Floats, Floats]:

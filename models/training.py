@@ -19,8 +19,9 @@ from models.fusion import Fusion, fit_fusion, rank_fusion
 from models.neighbours import fit_neighbours
 from models.ranker import Ranker, ranker_features
 from models.replay import Replay
-from models.retriever import Examples, Progress, Retriever, train_retriever
+from models.retriever import Progress, Retriever, train_retriever
 from models.scorer import Pool, Scorer
+from models.windows import Examples
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.intp]

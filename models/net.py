@@ -1,0 +1,141 @@
+"""The two-tower net in PyTorch; ``encoder.py`` is the same in NumPy.
+
+The user side pools the last items by lag-decay attention; the item side is an id embedding plus a projection of
+content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from feature_repo.events import EVENT_TYPES
+from feature_repo.state import MAX_RECENT
+from models.encoder import N_GAPS, SINK
+
+Floats = NDArray[np.float32]
+
+DIMENSIONS = 64
+HEADS = 4
+LAG_SLOPES = (1.5, 0.5, 0.15, 0.05)
+DROPOUT = 0.2
+RIDGE = 1.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B windows of T acts; padding has item number n. Integers [B, T] unless said otherwise.
+
+    ``visible``: how many acts of the window are strictly before each act's moment; ``gaps_in``: bucket of the pause
+    before each act; ``gaps_out``: of the pause before the moment that is to be predicted; ``ages``: [B, T, T] bucket
+    of how old act j is at moment i; ``segments``: float [B, segments]; ``target``: float [B, T] weight of the event
+    as a label.
+    """
+
+    items: Tensor
+    types: Tensor
+    gaps_in: Tensor
+    gaps_out: Tensor
+    ages: Tensor
+    visible: Tensor
+    segments: Tensor
+    target: Tensor
+
+
+class TwoTower(nn.Module):
+    """The net. n items, d dimensions, H heads; see ``encoder.ARRAYS`` for what each weight is."""
+
+    def __init__(self, content: Floats, n_segments: int, dimensions: int = DIMENSIONS) -> None:
+        super().__init__()
+        n_items, d = len(content), dimensions
+        self.n_items = n_items
+        self.register_buffer("content", torch.from_numpy(content), persistent=False)
+        self.item = nn.Embedding(n_items, d)
+        self.token = nn.Embedding(n_items + 1, d)
+        self.gate = nn.Embedding(n_items + 1, HEADS)
+        self.project = nn.Linear(content.shape[1], d, bias=False)
+        self.bias = nn.Parameter(torch.zeros(n_items))
+        self.gap_in = nn.Embedding(N_GAPS, d)
+        self.gap_out = nn.Embedding(N_GAPS, d)
+        self.event_type = nn.Embedding(len(EVENT_TYPES), d)
+        self.segment = nn.Linear(n_segments, d, bias=False)
+        self.lag = nn.Parameter(torch.stack([-torch.arange(MAX_RECENT).float() * slope for slope in LAG_SLOPES]))
+        self.age = nn.Parameter(torch.zeros(N_GAPS, HEADS))
+        self.pool = nn.Linear(d * HEADS, d)
+        self.hidden = nn.Linear(2 * d, 2 * d)
+        self.out = nn.Linear(2 * d, d)
+        self.dropout = nn.Dropout(DROPOUT)
+        for zero in (self.gate, self.gap_in, self.gap_out, self.event_type):
+            nn.init.zeros_(zero.weight)
+        nn.init.normal_(self.segment.weight, std=0.02)
+
+    def start_from(self, items: Floats, tokens: Floats) -> None:
+        """Take initial item and token vectors over, the part that content explains going to the projection."""
+        explained = explain(self.content.numpy(), items)
+        with torch.no_grad():
+            self.project.weight.copy_(torch.from_numpy(explained.T.copy()))
+            self.item.weight.copy_(torch.from_numpy(items) - self.project(self.content))
+            self.token.weight[:-1].copy_(torch.from_numpy(tokens))
+
+    def item_vectors(self) -> Tensor:
+        """Vectors of all items: [n, d]."""
+        return self.item.weight + self.project(self.content)
+
+    def token_vectors(self) -> Tensor:
+        """Items as parts of a history: [n + 1, d], the last row for padding."""
+        vectors = torch.cat([self.item_vectors(), torch.zeros(1, self.item.embedding_dim)])
+        return self.token.weight + vectors
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Query vectors of every position of B windows of T acts: [B, T, d]."""
+        states = functional.embedding(batch.items, self.token_vectors())
+        states = self.dropout(states + self.gap_in(batch.gaps_in) + self.event_type(batch.types))
+        pooled = self._attention(batch) @ states[:, None]
+        taste = self.pool(pooled.permute(0, 2, 1, 3).flatten(2))
+        profile = self.segment(batch.segments)[:, None].expand_as(taste)
+        hidden = self.dropout(functional.silu(self.hidden(torch.cat([taste, profile], -1))))
+        return taste + self.out(hidden) + profile + self.gap_out(batch.gaps_out)
+
+    def _attention(self, batch: Batch) -> Tensor:
+        length = batch.items.shape[1]
+        lag = batch.visible[:, :, None] - 1 - torch.arange(length)
+        seen = (lag >= 0) & (lag < MAX_RECENT) & (batch.items < self.n_items)[:, None]
+        logits = self.lag[:, lag.clamp(0, MAX_RECENT - 1)].permute(1, 0, 2, 3)
+        logits = logits + self.age[batch.ages].permute(0, 3, 1, 2) + self.gate(batch.items).permute(0, 2, 1)[:, :, None]
+        logits = logits.masked_fill(~seen[:, None], -1e9)
+        sink = torch.full_like(logits[..., :1], SINK)
+        return torch.cat([logits, sink], -1).softmax(-1)[..., :-1]
+
+    def export(self) -> dict[str, Floats]:
+        """The weights as ``encoder.py`` reads them."""
+        arrays = {
+            "item_vectors": self.item_vectors(),
+            "item_bias": self.bias,
+            "token_vectors": self.token_vectors()[:-1],
+            "token_gate": self.gate.weight[:-1],
+            "content_vectors": torch.from_numpy(explain(self.content.numpy(), self.item_vectors().detach().numpy())),
+            "gap_in": self.gap_in.weight,
+            "gap_out": self.gap_out.weight,
+            "type_vectors": self.event_type.weight,
+            "segment_vectors": self.segment.weight.T,
+            "lag": self.lag,
+            "age": self.age,
+            "pool_weight": self.pool.weight.T,
+            "pool_bias": self.pool.bias,
+            "hidden_weight": self.hidden.weight.T,
+            "hidden_bias": self.hidden.bias,
+            "out_weight": self.out.weight.T,
+            "out_bias": self.out.bias,
+        }
+        return {name: np.ascontiguousarray(tensor.detach().numpy(), np.float32) for name, tensor in arrays.items()}
+
+
+def explain(content: Floats, vectors: Floats) -> Floats:
+    """What content tells of vectors, by ridge regression: [content columns, d]. The guess for an unmet item."""
+    gram = content.T @ content + RIDGE * np.eye(content.shape[1], dtype=np.float32)
+    return np.linalg.solve(gram, content.T @ vectors).astype(np.float32)
