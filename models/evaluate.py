@@ -128,15 +128,15 @@ def _judge(results: Mapping[str, Judgement], scorer: Scorer, moment: Moment, all
 def lists_of(scorer: Scorer, allowed: Mask, asked: Asked) -> dict[str, Numbers]:
     """Every system's list of at most DEPTH items; a list that falls short is filled up by recent popularity."""
     user, segments, now_us = asked
-    asked_sources = scorer.ask(user, segments, now_us, allowed)
-    pool = scorer.pool(user, segments, now_us, allowed)
+    sources = scorer.ask(user, segments, now_us, allowed)
+    pool = scorer.pool_from(sources)
     recent, _ = scorer.popular(now_us, 2 * DEPTH, allowed)
     ever = np.where(allowed, scorer.items.column("event_count"), -1)
     lists = {
         "popularity": top(ever.astype(np.float32), DEPTH),
         "recent popularity": recent,
-        "item to item": asked_sources.lists["item_to_item"].items,
-        "retriever": asked_sources.lists["retriever"].items,
+        "item to item": sources.lists["item_to_item"].items,
+        "retriever": sources.lists["retriever"].items,
         "rank fusion": pool.items,
         "learned fusion": pool.items[top(pool.fusion, DEPTH)],
         "product": scorer.recommend(user, segments, now_us, DEPTH, allowed).items,

@@ -161,7 +161,10 @@ class Scorer:
 
     def pool(self, user: Row, segments: Sequence[str], now_us: float, allowed: Mask) -> Pool:
         """The candidates of a request, best of the plain rank fusion first."""
-        lists = self.ask(user, segments, now_us, allowed)
+        return self.pool_from(self.ask(user, segments, now_us, allowed))
+
+    def pool_from(self, lists: SourceLists) -> Pool:
+        """As ``pool``, from what the sources have answered already."""
         return self._pool(lists, lists.pool(self._candidates))
 
     def _pool(self, lists: SourceLists, items: Numbers) -> Pool:
