@@ -1,0 +1,155 @@
+"""The whole system as its users drive it: load, train, recommend, click, retrain by Prefect, Feast from the shell."""
+
+import json
+import subprocess
+import time
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from flows.dataset import write_dataset
+from infra.firstrun import first_run
+from infra.local import Stack
+from infra.servers import script
+from infra.settings import ROOT, load_settings
+from models.sample import CATEGORIES, sample_events, sample_items, sample_users
+
+USERS, EACH = 120, 20
+PATIENCE_S = 60
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    shop = write_dataset(folder / "shop", sample_items(), sample_users(USERS), sample_events(USERS, EACH))
+    ports = {name: 0 for name in type(load_settings()).model_fields if name.endswith("_port")}
+    settings = load_settings(
+        home=folder / "home", dataset=str(shop.folder), retriever_epochs=2, release_poll_s=0.5, **ports
+    )
+    with Stack(settings) as stack:
+        first_run(stack)
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def ingest(stack):
+    with httpx.Client(base_url=f"http://127.0.0.1:{stack.settings.ingest_port}", trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def recommender(stack):
+    with httpx.Client(base_url=f"http://127.0.0.1:{stack.settings.recommender_port}", trust_env=False) as client:
+        yield client
+
+
+def ids(answer):
+    return [entry["item_id"] for entry in answer["recommendations"]]
+
+
+def taken(response):
+    """The answer of a request that succeeded."""
+    return response.json() if response.status_code == 200 else None
+
+
+def until(what, within_s=PATIENCE_S):
+    """The first true answer of ``what``."""
+    deadline = time.monotonic() + within_s
+    while not (answer := what()):
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.05)
+    return answer
+
+
+def shell(stack, *command):
+    """Run one of the ecosystem's own commands as the README shows it."""
+    done = subprocess.run(
+        [script(command[0]), *command[1:]],
+        env=stack.environment(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_both_services_are_ready_and_say_which_model_answers(ingest, recommender):
+    assert ingest.get("/ready").status_code == 200
+    assert recommender.get("/ready").status_code == 200
+    model = recommender.get("/model").json()
+    assert model["registered_version"] == "1"
+    assert model["metrics"]["live.product.ndcg_at_10"] > 2 * model["metrics"]["live.recent_popularity.ndcg_at_10"]
+
+
+def test_a_visitors_clicks_change_his_next_recommendations(ingest, recommender):
+    before = recommender.get("/recommend", params={"user_id": "visitor"}).json()
+    assert before["fallback"] == "popular"
+    shelf = [f"kitchen-{n}" for n in range(3, 8)]
+    for item in shelf:
+        event = {"user_id": "visitor", "item_id": item, "event_type": "click"}
+        assert ingest.post("/events", json=event).status_code == 201
+
+    def personal():
+        answer = recommender.get("/recommend", params={"user_id": "visitor"}).json()
+        features = recommender.get("/users/visitor/features").json().get("features", {})
+        return answer if answer["fallback"] is None and features.get("event_count") == len(shelf) else None
+
+    after = until(personal)
+    kitchen = [item for item in ids(after) if item.startswith("kitchen-")]
+    assert len(kitchen) > sum(item.startswith("kitchen-") for item in ids(before))
+    assert "kitchen-8" in ids(after)[:3]
+    assert set(shelf).isdisjoint(ids(after))
+    assert after["feature_age_ms"] < 1e3 * PATIENCE_S
+
+
+def test_a_new_item_is_recommendable_from_its_first_minute(ingest, recommender):
+    entry = {"title": "Garden new", "categories": [CATEGORIES[0]], "published_at": datetime.now(UTC).isoformat()}
+    assert ingest.put("/items/garden-new", json=entry).status_code in (200, 201, 202)
+    answer = until(lambda: recommender.get("/items/garden-new/features").json().get("features"))
+    assert answer["title"] == "Garden new"
+    answer = until(lambda: taken(recommender.get("/items/garden-new/similar", params={"k": 10})))
+    similar = ids(answer)
+    assert sum(item.startswith("garden-") for item in similar) > len(similar) / 2
+
+
+def test_feast_works_from_the_shell(stack):
+    end = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    shell(stack, "feast", "-c", "feature_repo", "apply")
+    shell(stack, "feast", "-c", "feature_repo", "materialize-incremental", end)
+    told = shell(
+        stack,
+        "feast",
+        "-c",
+        "feature_repo",
+        "get-online-features",
+        "-f",
+        "user_features:event_count",
+        "-e",
+        "user_id=user-0",
+    )
+    assert json.loads(told[told.index("{") :])["event_count"] == [EACH]
+    favourites = shell(
+        stack,
+        "feast",
+        "-c",
+        "feature_repo",
+        "get-online-features",
+        "-f",
+        "segment_favourites:items",
+        "-e",
+        "segment=likes:music",
+    )
+    assert "music-" in favourites
+
+
+def test_prefect_retrains_and_the_recommender_follows(stack, recommender):
+    shell(stack, "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", "flows/prefect.yaml")
+    shell(stack, "prefect", "deployment", "run", "train/freshet", "--watch")
+    until(lambda: recommender.get("/model").json()["registered_version"] == "2")
+    answer = recommender.get("/recommend", params={"user_id": "user-1"}).json()
+    assert answer["fallback"] is None
+    assert answer["model_version"] == recommender.get("/model").json()["model_version"]
