@@ -126,7 +126,7 @@ def _validation_error(_: Request, error: Exception) -> Response:
     found = error.errors()
     if found and found[0]["type"] == "json_invalid":
         return error_response(400, CODES[400], f"the body is no JSON: {found[0].get('ctx', {}).get('error', '')}")
-    details = [{"field": _field(e["loc"]), "message": e["msg"]} for e in found]
+    details = [{"field": _field(e["loc"]), "message": e["msg"].removeprefix("Value error, ")} for e in found]
     return error_response(422, CODES[422], "; ".join(f"{d['field']}: {d['message']}" for d in details), details)
 
 

@@ -41,9 +41,9 @@ def choose(release: Release, visitor: Visitor, ask: Ask, now_us: int, metrics: M
 def personal(release: Release, visitor: Visitor, ask: Ask, now_us: int) -> Choice | None:
     """What the model says: of the items given, of items like the context's, or of all."""
     scorer = release.scorer
-    if scorer is None:
-        return None
     mask = _mask(release, visitor, ask)
+    if scorer is None or _nothing_to_show(release, ask):
+        return None
     context = release.catalog.table.index.get(ask.context_item) if ask.context_item else None
     if context is not None and ask.items is None:
         near = scorer.similar(context, _wanted(ask), mask)
@@ -77,7 +77,7 @@ def by_profile(release: Release, visitor: Visitor, ask: Ask, now_us: int) -> Cho
 
 def by_popularity(release: Release, visitor: Visitor, ask: Ask, now_us: int) -> Choice | None:
     """What everybody likes now; None while there is no catalogue or nothing was ever counted."""
-    if not release.catalog.table.in_catalog.any():
+    if _nothing_to_show(release, ask):
         return None
     mask = _mask(release, visitor, ask)
     numbers, scores = popular(release.catalog.table, now_us, _wanted(ask), mask)
@@ -89,10 +89,11 @@ def by_popularity(release: Release, visitor: Visitor, ask: Ask, now_us: int) -> 
 def static(release: Release, ask: Ask) -> Choice:
     """Items in the table's order: those of the catalogue, or of the bundle while no catalogue could be read."""
     table = release.catalog.table
-    mask = rules.allowed(release.catalog, ask.exclude, category=ask.category)
-    if not table.in_catalog.any():
-        mask = ~mask
-        mask[[n for item_id in ask.exclude if (n := table.index.get(item_id)) is not None]] = False
+    wanted = table.ids if _nothing_to_show(release, ask) else ask.items
+    if wanted is None:
+        mask = rules.allowed(release.catalog, ask.exclude, category=ask.category)
+    else:
+        mask = rules.among(release.catalog, wanted, ask.exclude, ask.category)
     numbers = np.flatnonzero(mask)[: ask.k]
     scores = np.linspace(1, 0, len(numbers), endpoint=False, dtype=np.float32)
     return Choice(numbers, scores, ["static"] * len(numbers), None, "static")
@@ -112,6 +113,11 @@ def similar(release: Release, item: int, k: int, now_us: int) -> Choice:
         same |= rules.in_category(catalog, label)
     numbers, scores = popular(catalog.table, now_us, k, mask & same)
     return Choice(numbers, scores, ["popular"] * len(numbers), None, "popular")
+
+
+def _nothing_to_show(release: Release, ask: Ask) -> bool:
+    table = release.catalog.table
+    return not (len(table) if ask.items is not None else table.in_catalog.any())
 
 
 def _mask(release: Release, visitor: Visitor, ask: Ask) -> rules.Mask:

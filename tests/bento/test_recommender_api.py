@@ -6,10 +6,13 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies
+from hypothesis import settings as tries
 
 from bento.recommender import schemas
 from feature_repo.events import UserProfile
 
+ID = r"[^\s/\x00-\x1f\ud800-\udfff]{1,128}"
 ANSWER = {
     "recommendation_id", "user_id", "recommendations", "count", "model_version", "variant", "fallback",
     "feature_age_ms", "took_ms", "timestamp",
@@ -63,6 +66,13 @@ def test_a_profile_without_events_gets_what_its_segments_like(api: Any, shop: An
     assert [item["source"] for item in answer["recommendations"]] == ["profile", "profile", "popular", "popular"]
     other = api.get("/recommend", params={"user_id": "quiet", "exclude": "music-7,music-3"}).json()
     assert other["fallback"] == "popular"
+
+
+@tries(max_examples=60, deadline=None)
+@given(user_id=strategies.from_regex(ID, fullmatch=True))
+def test_any_well_formed_user_is_answered(steady_api: Any, user_id: str) -> None:
+    response = steady_api.get("/recommend", params={"user_id": user_id})
+    assert response.status_code == 200 and response.json()["user_id"] == user_id
 
 
 def test_empty_parameters_are_absent_ones(api: Any) -> None:

@@ -86,6 +86,10 @@ def test_without_redis_at_the_start_the_bundles_items_are_answered_and_it_is_not
     assert refusal.status_code == 503 and set(refusal.json()["error"]["details"]) == {"items"}
     excluded = api.get("/recommend", params={"user_id": "u", "exclude": ",".join(ids(answer))}).json()
     assert not set(ids(excluded)) & set(ids(answer))
+    body = {"events": [{"item_id": "garden-1", "event_type": "click"}]}
+    assert api.post("/recommend", json=body).json()["fallback"] == "static"
+    given = api.post("/recommend", json={"user_id": "u", "items": ["music-2", "never-heard-of", "garden-1"]}).json()
+    assert sorted(ids(given)) == ["garden-1", "music-2"] and given["fallback"] == "static"
 
 
 def test_a_failing_scorer_is_answered_by_popularity_and_counted(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
