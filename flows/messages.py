@@ -7,15 +7,12 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from bytewax.connectors.kafka import KafkaSourceMessage
-
 from feature_repo.events import MICROSECONDS, BadEvent, Event, Message, check_clock, decode
 from feature_repo.state import Row
+from flows.log_source import Source
 
 STORED = "stored"
 """Header of a message that a replay took from the event store, where it need not be written again."""
-
-Source = KafkaSourceMessage[Any, Any]
 
 
 class Arrival(NamedTuple):
@@ -66,8 +63,7 @@ def read_messages(kind: type[Message], sources: Iterable[Source]) -> Iterator[Ar
 
 
 def _logged_us(source: Source, now_us: int) -> int:
-    milliseconds = source.timestamp[1] if source.timestamp else -1
-    return milliseconds * 1_000 if milliseconds > 0 else now_us
+    return source.logged_ms * 1_000 if source.logged_ms > 0 else now_us
 
 
 def _completed(event: Event, source: Source, logged_us: int) -> Event:

@@ -13,20 +13,18 @@ from functools import partial
 from typing import Any, TypeGuard, cast
 
 import bytewax.operators as op
-from bytewax.connectors.kafka import KafkaSource
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream
 
 from feature_repo.events import Event, Item, Message, UserProfile
 from feature_repo.schema import ITEM_CATALOG, USER_PROFILE
 from flows import sinks
+from flows.log_source import LogReader, LogSource
 from flows.logics import ItemLogic, UserLogic, UserUpdate
 from flows.messages import Arrival, DeadLetter, RowWrite, read_messages
 from flows.stream_metrics import StreamMetrics
 from infra.settings import Settings, load_settings
 from infra.telemetry import setup_logging
-
-BATCH_SIZE = 1_000
 
 
 def flow() -> Dataflow:
@@ -41,9 +39,10 @@ def flow() -> Dataflow:
 def build(settings: Settings, metrics: StreamMetrics) -> Dataflow:
     """The dataflow."""
     flow = Dataflow("freshet")
-    events, bad_events = _messages(flow, settings, settings.topic_events, Event)
-    items, bad_items = _messages(flow, settings, settings.topic_catalog, Item)
-    users, bad_users = _messages(flow, settings, settings.topic_profiles, UserProfile)
+    reader = LogReader(consumer_options(settings))
+    events, bad_events = _messages(flow, LogSource(reader, settings.topic_events), Event)
+    items, bad_items = _messages(flow, LogSource(reader, settings.topic_catalog), Item)
+    users, bad_users = _messages(flow, LogSource(reader, settings.topic_profiles), UserProfile)
 
     by_user = op.key_on("by_user", events, lambda arrival: arrival.message.user_id)
     user_logic = partial(UserLogic, settings.lateness_s, metrics.count_event)
@@ -69,18 +68,11 @@ def build(settings: Settings, metrics: StreamMetrics) -> Dataflow:
     return flow
 
 
-def _messages(
-    flow: Dataflow, settings: Settings, topic: str, kind: type[Message]
-) -> tuple[Stream[Arrival], Stream[DeadLetter]]:
+def _messages(flow: Dataflow, source: LogSource, kind: type[Message]) -> tuple[Stream[Arrival], Stream[DeadLetter]]:
     """A topic's messages: those that can be used, and the others."""
-    source = KafkaSource(
-        settings.kafka_bootstrap_servers.split(","),
-        [topic],
-        add_config=consumer_options(settings),
-        batch_size=BATCH_SIZE,
-    )
-    read = op.flat_map_batch(f"decode_{topic}", op.input(topic, flow, source), partial(read_messages, kind))
-    usable = op.branch(f"usable_{topic}", read, _is_arrival)
+    name = kind.__name__.lower()
+    read = op.flat_map_batch(f"decode_{name}", op.input(f"log_{name}", flow, source), partial(read_messages, kind))
+    usable = op.branch(f"usable_{name}", read, _is_arrival)
     return usable.trues, cast("Stream[DeadLetter]", usable.falses)
 
 
@@ -91,6 +83,7 @@ def _is_arrival(found: Arrival | DeadLetter) -> TypeGuard[Arrival]:
 def consumer_options(settings: Settings) -> dict[str, str]:
     """librdkafka's options; waiting less long for a fetch to fill is most of the freshness."""
     return {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
         "fetch.wait.max.ms": str(settings.fetch_wait_max_ms),
         "fetch.error.backoff.ms": "50",
         "reconnect.backoff.max.ms": "1000",
@@ -98,8 +91,7 @@ def consumer_options(settings: Settings) -> dict[str, str]:
         "auto.offset.reset": "earliest",
         # A sink may wait for its server for as long as it takes.
         "max.poll.interval.ms": "86400000",
-        "statistics.interval.ms": "0",
-        "log_level": "3",  # it warns of every option that its admin client does not know
+        "log_level": "4",
     }
 
 

@@ -6,9 +6,9 @@ import time
 from typing import Any
 
 import pytest
-from bytewax.connectors.kafka import KafkaSourceMessage
 
 from feature_repo.events import Event
+from flows.log_source import Source
 from flows.messages import Arrival, DeadLetter, read_messages
 
 NOW_MS = int(time.time() * 1000)
@@ -16,8 +16,8 @@ GOOD = b'{"user_id":"u","item_id":"i","event_type":"view"}'
 
 
 def read(value: bytes | None, **fields: Any) -> Arrival | DeadLetter:
-    source = {"topic": "events", "partition": 2, "offset": 7, "timestamp": (1, NOW_MS)} | fields
-    (found,) = read_messages(Event, [KafkaSourceMessage(b"u", value, **source)])
+    source = Source("events", 2, 7, b"u", value, [], NOW_MS)._replace(**fields)
+    (found,) = read_messages(Event, [source])
     return found
 
 
@@ -56,17 +56,21 @@ def test_the_future_is_judged_by_the_time_of_the_log() -> None:
     ten_minutes_ago = NOW_MS - 600_000
     stamped = GOOD[:-1] + b',"timestamp":%d}' % (NOW_MS // 1_000)
     assert isinstance(read(stamped), Arrival)
-    found = read(stamped, timestamp=(1, ten_minutes_ago))
+    found = read(stamped, logged_ms=ten_minutes_ago)
     assert isinstance(found, DeadLetter)
     assert found.reason == "future"
 
 
 def test_a_producer_cannot_move_the_clock_forward() -> None:
     ahead = NOW_MS + 86_400_000
-    found = read(GOOD[:-1] + b',"timestamp":%d}' % (ahead // 1_000), timestamp=(1, ahead))
+    found = read(GOOD[:-1] + b',"timestamp":%d}' % (ahead // 1_000), logged_ms=ahead)
     assert isinstance(found, DeadLetter)
 
 
 def test_one_bad_message_does_not_stop_the_others() -> None:
-    found = list(read_messages(Event, [KafkaSourceMessage(b"k", value) for value in (GOOD, b"no", GOOD)]))
+    found = list(
+        read_messages(
+            Event, [Source("events", 0, n, None, value, [], NOW_MS) for n, value in enumerate((GOOD, b"no", GOOD))]
+        )
+    )
     assert [type(each) for each in found] == [Arrival, DeadLetter, Arrival]
