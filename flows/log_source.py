@@ -54,7 +54,10 @@ class LogReader:
 
     def of_this_worker(self) -> _Consumer:
         """The consumer of the calling thread: Bytewax runs each worker in a thread of its own."""
-        return self._consumers.setdefault(threading.get_ident(), _Consumer(self.options))
+        worker = threading.get_ident()
+        if worker not in self._consumers:
+            self._consumers[worker] = _Consumer(self.options)
+        return self._consumers[worker]
 
 
 class LogSource(FixedPartitionedSource[Source, int]):
@@ -104,7 +107,7 @@ class _Partition(StatefulSourcePartition[Source, int]):
         return self._offset
 
     def close(self) -> None:
-        self._consumer.close()
+        self._consumer.remove(self._place)
 
 
 class _Consumer:
@@ -127,8 +130,10 @@ class _Consumer:
         batch, self._waiting[place] = self._waiting[place], []
         return batch
 
-    def close(self) -> None:
-        self._consumer.close()
+    def remove(self, place: Place) -> None:
+        del self._next[place]
+        if not self._next:
+            self._consumer.close()
 
     def _poll(self) -> None:
         if self._assigned != len(self._next):
