@@ -105,9 +105,14 @@ class TwoTower(nn.Module):
         length = batch.items.shape[1]
         lag = batch.visible[:, :, None] - 1 - torch.arange(length)
         seen = (lag >= 0) & (lag < MAX_RECENT) & (batch.items < self.n_items)[:, None]
-        logits = self.lag[:, lag.clamp(0, MAX_RECENT - 1)].permute(1, 0, 2, 3)
-        logits = logits + self.age[batch.ages].permute(0, 3, 1, 2) + self.gate(batch.items).permute(0, 2, 1)[:, :, None]
-        logits = logits.masked_fill(~seen[:, None], -1e9)
+        # One table of rank and age, with a last row for what is not seen. An embedding, not an index: the gradient
+        # of an index adds up in the order in which threads come.
+        table = (self.lag.T[:, None] + self.age).flatten(0, 1)
+        hidden = len(table)
+        table = torch.cat([table, torch.full((1, HEADS), -1e9)])
+        where = torch.where(seen, lag * N_GAPS + batch.ages, hidden)
+        logits = functional.embedding(where, table, padding_idx=hidden) + self.gate(batch.items)[:, None]
+        logits = logits.permute(0, 3, 1, 2)
         sink = torch.full_like(logits[..., :1], SINK)
         return torch.cat([logits, sink], -1).softmax(-1)[..., :-1]
 

@@ -58,9 +58,14 @@ def test_numpy_encodes_what_torch_encodes(trained: Retriever, examples: Examples
 
 
 def test_equal_seeds_give_equal_nets_and_others_do_not(trained: Retriever, examples: Examples) -> None:
-    again, other = train_retriever(examples, 3, seed=1), train_retriever(examples, 3, seed=2)
+    again, other = (train_retriever(examples, 3, seed=seed) for seed in (1, 2))
     assert all(np.array_equal(again.weights[name], trained.weights[name]) for name in ARRAYS)
     assert not np.array_equal(other.weights["item_vectors"], trained.weights["item_vectors"])
+
+
+def test_the_order_of_threads_does_not_show(examples: Examples) -> None:
+    once, again = (train_retriever(examples, 2, seed=1, threads=2) for _ in range(2))
+    assert all(np.array_equal(once.weights[name], again.weights[name]) for name in ARRAYS)
 
 
 def test_training_leaves_torch_as_it_was(examples: Examples) -> None:
