@@ -1,6 +1,6 @@
 """From raw events to the model that answers: the story of one model, as a Prefect flow.
 
-read -> backfill -> retriever -> pairs -> Feast's point-in-time join -> fusion and ranker -> evaluate -> register
+read -> backfill -> batch views -> retriever -> pairs -> Feast's point-in-time join -> fusion and ranker -> evaluate -> register
 -> gate -> promote. The bundle that is judged has seen nothing of the last 10 % of time; the one that ships is made
 by the same recipe from all events.
 """
@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from prefect.cache_policies import NO_CACHE
 from rich.console import Console
 
 from feature_repo.events import Event, Item, UserProfile
-from feature_repo.schema import PROJECT
+from feature_repo.schema import PROJECT, SEGMENT_FAVOURITES
 from feature_repo.store import apply_definitions, open_store
 from flows.backfill import write_history
 from flows.event_store import open_event_store
@@ -73,6 +74,7 @@ def train(promote: bool = True) -> str:
     )
     data = read(settings)
     backfill_rows(settings, data)
+    publish_batch_views(settings)
     plan = make_plan(*data)
     first = train_retriever(plan, how)
     work = choose_pairs(plan, first, data, how)
@@ -100,6 +102,14 @@ def backfill_rows(settings: Settings, data: Data) -> dict[str, int]:
     return write_history(settings.offline_dir, *data)
 
 
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
+def publish_batch_views(settings: Settings) -> None:
+    """The views that no stream keeps, from the offline store into the online store."""
+    store = open_store(settings)
+    apply_definitions(store)
+    store.materialize_incremental(end_date=datetime.now(UTC), feature_views=[SEGMENT_FAVOURITES.name])
+
+
 @task(cache_policy=NO_CACHE)
 def train_retriever(plan: Plan, how: TrainingSettings) -> Retriever:
     """The net of the events before the ranker's window."""
@@ -118,7 +128,6 @@ def choose_pairs(plan: Plan, first: Retriever, data: Data, how: TrainingSettings
 def join(settings: Settings, pairs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The users' and the items' features just before each moment, by Feast's point-in-time join."""
     store = open_store(settings)
-    apply_definitions(store)
     return user_rows(store, pairs), item_rows(store, pairs)
 
 
