@@ -1,8 +1,8 @@
 """From raw events to the model that answers: the story of one model, as a Prefect flow.
 
-read -> backfill -> batch views -> retriever -> pairs -> Feast's point-in-time join -> fusion and ranker -> evaluate -> register
--> gate -> promote. The bundle that is judged has seen nothing of the last 10 % of time; the one that ships is made
-by the same recipe from all events.
+read -> backfill -> batch views -> retriever -> pairs -> Feast's point-in-time join -> fusion and ranker -> evaluate
+-> register -> gate -> promote. The bundle that is judged has seen nothing of the last 10 % of time; the one that
+ships is made by the same recipe from all events.
 """
 
 from __future__ import annotations
