@@ -25,7 +25,7 @@ from rich.table import Table
 
 from feature_repo.online import ViewCodec
 from feature_repo.schema import USER_FEATURES
-from flows.progress import tracked
+from flows.console import tracked
 from infra.settings import Settings, SettingsError, load_settings
 from infra.stack import Stack, StackError
 

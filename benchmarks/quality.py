@@ -15,10 +15,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from flows.console import quality_table, training_bars
 from flows.load import prepare
 from infra.settings import load_settings
 from models import recipe
-from models.console import progress_bars, quality_table
 from models.evaluate import Evaluation, evaluate
 from models.pairs import replayed_rows
 from models.recipe import TrainingSettings
@@ -39,7 +39,7 @@ def measure(source: str, moments: int, how: TrainingSettings) -> Evaluation:
     events = sorted(dataset.events(), key=lambda event: (event.time_us, event.event_id))
     plan = make_plan(events, list(dataset.items()), list(dataset.users()))
     split = plan.split
-    with progress_bars(console) as steps:
+    with training_bars(console) as steps:
         first = recipe.first_retriever(plan, how, steps)
         work = recipe.make_pairs(plan, first, events, how, steps)
         learned = recipe.fit_ranker(plan, work, *replayed_rows(work.pairs, events), how)

@@ -17,10 +17,10 @@ from prefect import flow
 from feature_repo import schema
 from feature_repo.events import MICROSECONDS, Event, Item, UserProfile
 from feature_repo.state import HALF_LIVES, CountedState, Row, States
+from flows.console import tracked
 from flows.event_store import open_event_store
 from flows.metadata import MetadataStore
 from flows.offline import ViewWriter, write_view
-from flows.progress import tracked
 from infra.settings import load_settings
 
 FAVOURITES = 50

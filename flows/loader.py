@@ -17,9 +17,9 @@ from rich.progress import Progress
 from feature_repo.events import Event, Item, UserProfile
 from feature_repo.online import OnlineStore
 from feature_repo.schema import USER_FEATURES
+from flows.console import bar
 from flows.dataset import Dataset
 from flows.event_store import open_event_store
-from flows.progress import bar
 from infra.settings import Settings
 
 PATIENCE_S = 120.0

@@ -18,10 +18,10 @@ from psycopg import OperationalError
 from rich.console import Console
 
 from feature_repo.events import Event
+from flows.console import tracked
 from flows.event_store import open_event_store
 from flows.messages import STORED
 from flows.metadata import MetadataStore
-from flows.progress import tracked
 from infra.settings import Settings, SettingsError, load_settings
 
 console = Console()

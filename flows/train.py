@@ -25,13 +25,13 @@ from feature_repo.events import Event, Item, UserProfile
 from feature_repo.schema import PROJECT, SEGMENT_FAVOURITES
 from feature_repo.store import apply_definitions, open_store
 from flows.backfill import write_history
+from flows.console import quality_table, training_bars
 from flows.event_store import open_event_store
 from flows.metadata import MetadataStore
 from flows.training_set import item_rows, user_rows
 from infra.settings import Settings, load_settings
 from models import recipe, registry
 from models.bundle import Bundle
-from models.console import progress_bars, quality_table
 from models.evaluate import Evaluation, evaluate
 from models.recipe import Learned, RankerWork, TrainingSettings
 from models.retriever import Retriever
@@ -113,14 +113,14 @@ def publish_batch_views(settings: Settings) -> None:
 @task(cache_policy=NO_CACHE)
 def train_retriever(plan: Plan, how: TrainingSettings) -> Retriever:
     """The net of the events before the ranker's window."""
-    with progress_bars(console) as steps:
+    with training_bars(console) as steps:
         return recipe.first_retriever(plan, how, steps)
 
 
 @task(cache_policy=NO_CACHE)
 def choose_pairs(plan: Plan, first: Retriever, data: Data, how: TrainingSettings) -> RankerWork:
     """What would have been offered in the ranker's window, as labelled pairs of moment and candidate."""
-    with progress_bars(console) as steps:
+    with training_bars(console) as steps:
         return recipe.make_pairs(plan, first, data.events, how, steps)
 
 
@@ -143,7 +143,7 @@ def train_ranker(
 def judge(plan: Plan, first: Retriever, learned: Learned, data: Data, how: TrainingSettings) -> Evaluation:
     """All systems on the last 10 % of time, with a bundle that has seen nothing of it."""
     split = plan.split
-    with progress_bars(console) as steps:
+    with training_bars(console) as steps:
         retriever = recipe.next_retriever(plan, split.test_us, first, how, steps)
         bundle = assemble(plan, retriever, split.test_us, fusion=learned.fusion, ranker=learned.ranker)
         evaluation = evaluate(
@@ -163,7 +163,7 @@ def judge(plan: Plan, first: Retriever, learned: Learned, data: Data, how: Train
 @task(cache_policy=NO_CACHE)
 def build(plan: Plan, first: Retriever, learned: Learned, evaluation: Evaluation, how: TrainingSettings) -> Bundle:
     """The bundle that ships: the same recipe, all events."""
-    with progress_bars(console) as steps:
+    with training_bars(console) as steps:
         last = recipe.next_retriever(plan, plan.split.end_us, first, how, steps)
     return assemble(
         plan,

@@ -12,7 +12,7 @@ import pandas as pd
 from feast import FeatureStore
 
 from feature_repo.schema import TIMESTAMP
-from flows.progress import tracked
+from flows.console import tracked
 
 CHUNK_ROWS = 8_000
 """Rows joined at a time: Feast's DuckDB join holds every earlier row of each entity before it drops them."""

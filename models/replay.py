@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 
 from feature_repo.events import Event
 from feature_repo.item_table import ItemTable
 from feature_repo.request_features import empty_user
-from feature_repo.state import ItemState, Row, UserState
+from feature_repo.state import ItemState, Row, States
 
 
 class Replay:
@@ -21,41 +20,39 @@ class Replay:
     def __init__(self, events: Iterable[Event]) -> None:
         self._events = iter(events)
         self._next: Event | None = next(self._events, None)
-        self._users: dict[str, UserState] = defaultdict(UserState)
-        self._items: dict[str, ItemState] = defaultdict(ItemState)
+        self.states = States()
         self._changed: set[str] = set()
 
     def advance(self, until_us: int) -> None:
         """Take in the events strictly before a time."""
         while self._next is not None and self._next.time_us < until_us:
             event = self._next
-            self._users[event.user_id].apply(event)
-            self._items[event.item_id].apply(event)
+            self.states.apply(event)
             self._changed.add(event.item_id)
             self._next = next(self._events, None)
 
     def user_row(self, user_id: str) -> Row:
         """The user_features row; the neutral one for a user without events."""
-        state = self._users.get(user_id)
+        state = self.states.users.get(user_id)
         return state.row() if state else empty_user()
 
     def seen(self, user_id: str) -> list[str]:
         """What the user_seen view holds."""
-        state = self._users.get(user_id)
+        state = self.states.users.get(user_id)
         return list(state.seen) if state else []
 
     def item_row(self, item_id: str) -> Row:
         """The item_features row; the neutral one for an item without events."""
-        state = self._items.get(item_id)
+        state = self.states.items.get(item_id)
         return state.row() if state else ItemState().row()
 
     def refresh(self, table: ItemTable) -> None:
         """Write the items that changed since the last call into a table (always the same one)."""
         for item_id in self._changed:
-            table.put_features(item_id, self._items[item_id].row())
+            table.put_features(item_id, self.states.items[item_id].row())
         self._changed.clear()
 
     def fill(self, table: ItemTable) -> None:
         """Write all items into a table."""
-        for item_id, state in self._items.items():
+        for item_id, state in self.states.items.items():
             table.put_features(item_id, state.row())

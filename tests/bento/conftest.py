@@ -78,7 +78,7 @@ class Shop:
 
 def _stocked(redis_url: str) -> Shop:
     """The sample shop, its events moved so that the last one is now."""
-    from models.sample import sample_events, sample_items, sample_users
+    from sample_shop import sample_events, sample_items, sample_users
 
     shop = Shop(redis_url)
     events = sample_events()
@@ -92,7 +92,7 @@ def _stocked(redis_url: str) -> Shop:
 @pytest.fixture(scope="session")
 def bundle_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real bundle of the sample shop."""
-    from models.sample import sample_bundle
+    from sample_shop import sample_bundle
 
     return sample_bundle().save(tmp_path_factory.mktemp("bundle"))
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import httpx
 import pytest
+from sample_shop import sample_bundle
 
 from infra.settings import Settings
 from models import registry
 from models.bundle import Bundle, BundleError
-from models.sample import sample_bundle
 
 
 @pytest.fixture(scope="session")

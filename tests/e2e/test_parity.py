@@ -5,6 +5,7 @@ import struct
 
 import pyarrow.parquet as pq
 import pytest
+from sample_shop import sample_events, sample_items, sample_users
 
 from feature_repo import schema
 from feature_repo.online import OnlineStore
@@ -13,7 +14,6 @@ from flows.dataset import write_dataset
 from flows.event_store import open_event_store
 from flows.loader import load_dataset
 from flows.metadata import MetadataStore
-from models.sample import sample_events, sample_items, sample_users
 
 USERS, EACH = 250, 20
 

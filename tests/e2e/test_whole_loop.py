@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from sample_shop import CATEGORIES, sample_events, sample_items, sample_users
 
 from flows.dataset import write_dataset
 from infra.firstrun import first_run
 from infra.local import Stack
 from infra.servers import script
 from infra.settings import ROOT, load_settings
-from models.sample import CATEGORIES, sample_events, sample_items, sample_users
 
 USERS, EACH = 120, 20
 PATIENCE_S = 60

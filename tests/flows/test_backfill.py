@@ -17,7 +17,13 @@ def act(user, item, seconds, kind="click"):
 
 @pytest.fixture
 def rows(tmp_path):
-    events = [act("u", "i", 0), act("v", "i", 5), act("u", "j", 9), act("u", "k", 9), act("w", "j", 12, "remove_from_cart")]
+    events = [
+        act("u", "i", 0),
+        act("v", "i", 5),
+        act("u", "j", 9),
+        act("u", "k", 9),
+        act("w", "j", 12, "remove_from_cart"),
+    ]
     items = [Item(item_id=item, title=item.upper(), categories=["c"]) for item in ("i", "new")]
     users = [UserProfile(user_id=user, segments=["s"]) for user in ("u", "w")]
     counts = write_history(tmp_path, events, items, users)

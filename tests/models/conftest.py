@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from sample_shop import sample_bundle, sample_events, sample_items
 
 from feature_repo.events import Event
 from feature_repo.state import Row
 from models.bundle import Bundle
 from models.replay import Replay
-from models.sample import sample_bundle, sample_events, sample_items
 from models.scorer import Scorer
 from models.training import new_scorer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sample_shop import sample_items, sample_users
 
 from feature_repo.events import Event
 from models.bundle import Bundle
@@ -12,7 +13,6 @@ from models.metrics import METRICS
 from models.neighbours import fit_neighbours
 from models.ranker import ranker_features, train_ranker
 from models.recipe import TrainingSettings, make_pairs
-from models.sample import sample_items, sample_users
 from models.training import Plan, assemble, fit_retriever, make_plan
 
 

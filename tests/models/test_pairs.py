@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sample_shop import sample_items, sample_users
 
 from feature_repo.events import Event
 from feature_repo.schema import ITEM_FEATURES, TIMESTAMP, USER_FEATURES
@@ -15,7 +16,6 @@ from models.pairs import grade, neutral_row, ranker_matrix, replayed_rows, train
 from models.ranker import ranker_features
 from models.replay import Replay
 from models.retriever import Retriever
-from models.sample import sample_items, sample_users
 from models.scorer import RERANKED, top
 from models.sources import SOURCE_FEATURES
 from models.training import Offer, Plan, allowed_for, assemble, collect_pools, fit_retriever, make_plan, new_scorer

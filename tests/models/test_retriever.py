@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sample_shop import SHELF, sample_events, sample_items, sample_users
 
 from models.content import content, item_table
 from models.dataset import History
 from models.encoder import ARRAYS, Tokens, UserEncoder, gap_bucket
 from models.net import TwoTower
 from models.retriever import Retriever, pmi_vectors, train_retriever
-from models.sample import SHELF, sample_events, sample_items, sample_users
 from models.training import make_plan
 from models.windows import Examples, make_batch
 

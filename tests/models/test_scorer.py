@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sample_shop import SHELF, START
 
 from feature_repo.events import Event, Item
 from feature_repo.request_features import empty_user
 from feature_repo.state import UserState
 from models.content import catalog_row
 from models.ranker import ranker_features
-from models.sample import SHELF, START
 from models.scorer import popular
 
 Shop = Any  # the fixture's class lives in conftest.py, which importlib mode cannot name
@@ -98,8 +98,8 @@ def test_popular_is_what_most_met_lately_and_needs_no_bundle(shop: Shop) -> None
         click = Event.model_validate(
             {"user_id": f"late-{n}", "item_id": "music-19", "event_type": "click", "timestamp": shop.now_us / 1e6}
         )
-        shop.replay._users["x"].apply(click)
-        shop.replay._items["music-19"].apply(click)
+        shop.replay.states.users["x"].apply(click)
+        shop.replay.states.items["music-19"].apply(click)
     table.put_features("music-19", shop.replay.item_row("music-19"))
     items, scores = popular(table, shop.now_us, 3, shop.allowed())
     assert shop.ids(items)[0] == "music-19"

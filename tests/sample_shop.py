@@ -1,6 +1,6 @@
 """A small made-up shop whose taste can be seen, and a bundle trained on it in a second or two.
 
-For tests and for trying things out: every user likes one category and walks through it in the order of the shelf,
+Every user likes one category and walks through it in the order of the shelf,
 so that what should come next is plain.
 """
 
@@ -16,7 +16,8 @@ from models.recipe import TrainingSettings, train_bundle
 
 CATEGORIES = ("garden", "kitchen", "music")
 SHELF = 20
-START = datetime(2026, 1, 5, tzinfo=UTC)
+START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=30)
+"""Lately, so that no row is older than its time to live."""
 
 
 def sample_items() -> list[Item]:
