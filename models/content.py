@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.events import Item, to_us
+from feature_repo.events import Item
 from feature_repo.item_table import ItemTable
 
 MAX_CATEGORIES = 256
@@ -25,23 +25,13 @@ def category_vocabulary(items: Iterable[Item]) -> tuple[str, ...]:
     return tuple(sorted(counts, key=lambda name: (-counts[name], name))[:MAX_CATEGORIES])
 
 
-def catalog_row(item: Item) -> dict[str, object]:
-    """An item as a row of the item_catalog view."""
-    return {
-        "title": item.title,
-        "categories": list(item.categories),
-        "published_us": to_us(item.published_at) if item.published_at else 0,
-        "price": item.price or 0.0,
-    }
-
-
 def item_table(ids: Sequence[str], catalog: Iterable[Item], categories: Sequence[str]) -> ItemTable:
     """A table in which ``ids`` are numbered first, in their order, followed by the rest of the catalogue."""
     table = ItemTable(categories)
     for item_id in ids:
         table.number(item_id)
     for item in catalog:
-        table.put_catalog(item.item_id, catalog_row(item))
+        table.put_catalog(item.item_id, item.row())
     return table
 
 

@@ -13,7 +13,6 @@ from sample_shop import SHELF, START
 from feature_repo.events import Event, Item
 from feature_repo.request_features import empty_user
 from feature_repo.state import UserState
-from models.content import catalog_row
 from models.ranker import ranker_features
 from models.scorer import popular
 
@@ -107,7 +106,7 @@ def test_popular_is_what_most_met_lately_and_needs_no_bundle(shop: Shop) -> None
 
 
 def put_new_item(shop: Shop, category: str) -> int:
-    row = catalog_row(Item(item_id="brand-new", title="New", categories=(category,), published_at=START, price=None))
+    row = Item(item_id="brand-new", title="New", categories=(category,), published_at=START, price=None).row()
     return int(shop.scorer.items.put_catalog("brand-new", row))
 
 
