@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from feast import FeatureStore
@@ -14,10 +16,21 @@ REPO = Path(__file__).resolve().parent
 
 def open_store(settings: Settings) -> FeatureStore:
     """The feature store of these settings, through ``feature_store.yaml``."""
-    os.environ.update(settings.environment())
     if "://" not in settings.feast_registry:
         Path(settings.feast_registry).parent.mkdir(parents=True, exist_ok=True)
-    return FeatureStore(repo_path=str(REPO))
+    with _environment(settings):  # the file names variables, as it does for the shell commands
+        return FeatureStore(repo_path=str(REPO))
+
+
+@contextmanager
+def _environment(settings: Settings) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(settings.environment())
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def apply_definitions(store: FeatureStore) -> None:

@@ -24,8 +24,10 @@ SERVERS = ("kafka", "redis", "postgres")
 
 def pytest_configure() -> None:
     """The shell's settings (a sourced .local/env, say) are not the tests'."""
+    import prometheus_client  # noqa: F401  before BentoML's import asks it for files shared between processes
+
     for name in list(os.environ):
-        if name in Settings.variables() or name.startswith(PREFIX):
+        if name in Settings.variables() or name.startswith((PREFIX, "FEAST_")):
             del os.environ[name]
 
 
