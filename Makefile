@@ -50,8 +50,9 @@ load: setup ## load DATASET (default: MovieLens-100K) into the running stack
 train: setup ## train on the events of the running stack, and promote a better model
 	@$(IN_STACK) $(BIN)/python -m flows.train
 
-bench: setup ## measure quality and speed
-	@$(BIN)/python -m flows.bench
+bench: setup ## measure freshness and quality: the figures of docs/benchmarks.md
+	@$(BIN)/python -m benchmarks.freshness
+	@$(BIN)/python -m benchmarks.quality
 
 test: lint ## everything: lint, types, floors, then all tests
 	@$(BIN)/python -m pytest

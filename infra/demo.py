@@ -221,10 +221,11 @@ def _latency_table(waited_ms: float, round_trips: Sequence[float], requests: Seq
 def _metrics_table(model: dict[str, Any]) -> Table:
     """Every system in its two states: metrics are named ``state.system.metric``."""
     metrics: dict[str, float] = model["metrics"]
-    table = Table(title=f"Model {model['model_version']} on the last 10 % of time, all items ranked, seen left out")
-    for column in ("system", "NDCG@10 frozen", "NDCG@10 live", "Recall@50 frozen", "Recall@50 live"):
-        table.add_column(column, justify="left" if column == "system" else "right")
-    for system in dict.fromkeys(name.split(".")[1] for name in metrics):
+    table = Table(title=f"Model {model['model_version']}, last 10 % of time, all items ranked")
+    for column in ("system", "NDCG@10\nfrozen", "\nlive", "Recall@50\nfrozen", "\nlive"):
+        table.add_column(column, justify="left" if column == "system" else "right", no_wrap=True)
+    systems = {name.split(".")[1] for name in metrics}
+    for system in sorted(systems, key=lambda name: metrics[f"live.{name}.ndcg_at_10"]):
         figures = [metrics[f"{state}.{system}.{m}"] for m in ("ndcg_at_10", "recall_at_50") for state in STATES]
         table.add_row(system.replace("_", " "), *(f"{figure:.3f}" for figure in figures))
     return table

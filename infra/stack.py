@@ -226,7 +226,9 @@ class Stack:
 
     def _exports(self) -> dict[str, str]:
         homes = {f"{tool.upper()}_HOME": str(self.settings.home / tool) for tool in ("bentoml", "prefect")}
-        return self.settings.environment() | THIRD_PARTIES_OFF | homes
+        # Deprecations inside other people's packages are not the reader's business.
+        quiet = {"PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore::DeprecationWarning")}
+        return self.settings.environment() | THIRD_PARTIES_OFF | homes | quiet
 
     def _write_environment(self) -> None:
         for folder in ("logs", "mlflow", "feast", "bentoml", "prefect"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import perf_counter
@@ -239,7 +239,7 @@ def _invalid(field: str, message: str) -> Invalid:
 
 
 @contextmanager
-def _store_needed():  # type: ignore[no-untyped-def]
+def _store_needed() -> Iterator[None]:
     try:
         yield
     except StoreAway as error:

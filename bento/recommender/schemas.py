@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -36,8 +37,17 @@ class _Request(BaseModel):
             raise ValueError(f"must be a date between {FIRST_YEAR} and {LAST_YEAR}")
         return as_utc(value)
 
-    def _clock_us(self) -> int | None:
-        return None if self.at is None else to_us(self.at)
+    def _ask(self, user_id: str) -> Ask:
+        return Ask(
+            user_id=user_id,
+            k=self.k,
+            exclude=self.exclude,
+            category=self.category,
+            context_item=self.context_item,
+            diversity=self.diversity,
+            explain=self.explain,
+            clock_us=None if self.at is None else to_us(self.at),
+        )
 
 
 class RecommendQuery(_Request):
@@ -59,16 +69,7 @@ class RecommendQuery(_Request):
 
     def ask(self) -> Ask:
         """The request as the pipeline takes it."""
-        return Ask(
-            user_id=self.user_id,
-            k=self.k,
-            exclude=self.exclude,
-            category=self.category,
-            context_item=self.context_item,
-            diversity=self.diversity,
-            explain=self.explain,
-            clock_us=self._clock_us(),
-        )
+        return self._ask(self.user_id)
 
 
 class SessionEvent(Event):
@@ -99,18 +100,7 @@ class RecommendBody(_Request):
 
     def ask(self) -> Ask:
         """The request as the pipeline takes it."""
-        return Ask(
-            user_id=self.user_id or "anonymous",
-            k=self.k,
-            exclude=self.exclude,
-            category=self.category,
-            context_item=self.context_item,
-            diversity=self.diversity,
-            explain=self.explain,
-            clock_us=self._clock_us(),
-            items=self.items,
-            events=self.events,
-        )
+        return replace(self._ask(self.user_id or "anonymous"), items=self.items, events=self.events)
 
 
 class Recommendation(BaseModel):
