@@ -197,7 +197,7 @@ def _row_ms(answer: dict[str, Any]) -> float:
 def _before_after_table(visitor: _Visitor, genre: str, before: dict[str, Any], after: dict[str, Any]) -> Table:
     table = Table(title=f"A new visitor, before any click and after {CLICKS} clicks on {genre} films")
     for column in ("", f"before ({before['fallback']})", "after (personal)", "source"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
     rows = zip(before["recommendations"], after["recommendations"], strict=False)
     for n, (old, new) in enumerate(rows, start=1):
         table.add_row(str(n), visitor.label(old, genre), visitor.label(new, genre), new["source"])
