@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ def open_store(settings: Settings) -> FeatureStore:
     """The feature store of these settings, through ``feature_store.yaml``."""
     if "://" not in settings.feast_registry:
         Path(settings.feast_registry).parent.mkdir(parents=True, exist_ok=True)
+    # Feast turns all deprecations on; those between other people's packages are not the reader's business.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(ibis|mlflow)\.")
     with _environment(settings):  # the file names variables, as it does for the shell commands
         return FeatureStore(repo_path=str(REPO))
 

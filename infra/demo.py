@@ -196,8 +196,8 @@ def _row_ms(answer: dict[str, Any]) -> float:
 
 def _before_after_table(visitor: _Visitor, genre: str, before: dict[str, Any], after: dict[str, Any]) -> Table:
     table = Table(title=f"A new visitor, before any click and after {CLICKS} clicks on {genre} films")
-    for column in ("", f"before ({before['fallback']})", "after (personal)", "source"):
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    for column, width in (("", 2), (f"before ({before['fallback']})", 26), ("after (personal)", 26), ("source", 12)):
+        table.add_column(column, no_wrap=True, overflow="ellipsis", width=width)
     rows = zip(before["recommendations"], after["recommendations"], strict=False)
     for n, (old, new) in enumerate(rows, start=1):
         table.add_row(str(n), visitor.label(old, genre), visitor.label(new, genre), new["source"])

@@ -226,9 +226,7 @@ class Stack:
 
     def _exports(self) -> dict[str, str]:
         homes = {f"{tool.upper()}_HOME": str(self.settings.home / tool) for tool in ("bentoml", "prefect")}
-        # Deprecations inside other people's packages are not the reader's business.
-        quiet = {"PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore::DeprecationWarning")}
-        return self.settings.environment() | THIRD_PARTIES_OFF | homes | quiet
+        return self.settings.environment() | THIRD_PARTIES_OFF | homes
 
     def _write_environment(self) -> None:
         for folder in ("logs", "mlflow", "feast", "bentoml", "prefect"):
