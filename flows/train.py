@@ -25,7 +25,7 @@ from feature_repo.events import Event, Item, UserProfile
 from feature_repo.schema import PROJECT, SEGMENT_FAVOURITES
 from feature_repo.store import apply_definitions, open_store
 from flows.backfill import write_history
-from flows.console import quality_table, training_bars
+from flows.console import quality_table, tracked, training_bars
 from flows.event_store import open_event_store
 from flows.metadata import MetadataStore
 from flows.training_set import item_rows, user_rows
@@ -99,7 +99,8 @@ def read(settings: Settings) -> Data:
 @task(cache_policy=NO_CACHE)
 def backfill_rows(settings: Settings, data: Data) -> dict[str, int]:
     """Point-in-time rows of every view, for the join."""
-    return write_history(settings.offline_dir, *data)
+    events = tracked(data.events, "backfill", total=len(data.events), unit="events")
+    return write_history(settings.offline_dir, events, data.items, data.users)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
