@@ -96,7 +96,12 @@ def train_ranker(
         labels: [rows] relevance grades, small integers.
         groups: [moments] rows of each moment, in order.
         folds: [moments] fold of each moment's user; all moments of a user are of one fold.
+
+    Raises:
+        ValueError: there is no moment to learn from.
     """
+    if not len(groups):
+        raise ValueError("ranker: no candidate of its window of time was ever chosen by a user; more events are needed")
     leaf = min(MAX_LEAF_ROWS, max(1, len(matrix) // 100))
     parameters = {**PARAMETERS, "num_threads": threads, "seed": seed, "min_data_in_leaf": leaf}
     curves = [_curve(parameters, matrix, labels, groups, folds == fold) for fold in np.unique(folds)]

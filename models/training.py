@@ -26,6 +26,7 @@ from models.windows import Examples
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.intp]
 
+MIN_EVENTS = 50
 MAX_SEGMENTS = 512
 FOLDS = 4
 """Parts of the users in cross-validation."""
@@ -52,8 +53,10 @@ class Plan:
 def make_plan(events: Iterable[Event], catalog: Sequence[Item], users: Iterable[UserProfile]) -> Plan:
     """Read the events into arrays, split their time, and fix the vocabularies."""
     history = History.of(events)
-    if not len(history):
-        raise ValueError("events: none to train on; load a data set first")
+    if len(history) < MIN_EVENTS:
+        raise ValueError(
+            f"events: {len(history)} are too few to train on and to judge by; at least {MIN_EVENTS} are needed"
+        )
     profiles = {user.user_id: user.segments for user in users}
     segments = tuple(sorted({name for names in profiles.values() for name in names})[:MAX_SEGMENTS])
     return Plan(history, time_split(history), catalog, profiles, category_vocabulary(catalog), segments)

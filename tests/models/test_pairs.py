@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from sample_shop import sample_items, sample_users
+from sample_shop import sample_events, sample_items, sample_users
 
 from feature_repo.events import Event
 from feature_repo.schema import ITEM_FEATURES, TIMESTAMP, USER_FEATURES
@@ -13,7 +13,7 @@ from models.content import item_table
 from models.dataset import moments
 from models.fusion import fit_fusion, rank_fusion
 from models.pairs import grade, neutral_row, ranker_matrix, replayed_rows, training_pairs
-from models.ranker import ranker_features
+from models.ranker import ranker_features, train_ranker
 from models.replay import Replay
 from models.retriever import Retriever
 from models.scorer import RERANKED, top
@@ -144,3 +144,14 @@ def test_a_fusion_that_learned_nothing_is_rank_fusion() -> None:
     x = np.random.default_rng(0).normal(size=(5, len(SOURCE_FEATURES))).astype(np.float32)
     fusion = fit_fusion([x], [np.zeros(5, np.float32)])
     assert fusion.score(x).tolist() == x[:, SOURCE_FEATURES.index("rank_fusion")].tolist()
+
+
+def test_too_few_events_are_refused_with_their_number() -> None:
+    with pytest.raises(ValueError, match="events: 24 are too few"):
+        make_plan(sample_events(users=2, each=12), sample_items(), sample_users())
+
+
+def test_a_ranker_without_a_moment_to_learn_from_says_so() -> None:
+    nothing = np.empty(0, np.intp)
+    with pytest.raises(ValueError, match="more events are needed"):
+        train_ranker(np.empty((0, 1), np.float32), nothing, nothing, nothing)
