@@ -55,7 +55,7 @@ def make_plan(events: Iterable[Event], catalog: Sequence[Item], users: Iterable[
     history = History.of(events)
     if len(history) < MIN_EVENTS:
         raise ValueError(
-            f"events: {len(history)} are too few to train on and to judge by; at least {MIN_EVENTS} are needed"
+            f"events: {len(history)} are too few to train on; at least {MIN_EVENTS} are needed"
         )
     profiles = {user.user_id: user.segments for user in users}
     segments = tuple(sorted({name for names in profiles.values() for name in names})[:MAX_SEGMENTS])
