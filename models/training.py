@@ -54,9 +54,7 @@ def make_plan(events: Iterable[Event], catalog: Sequence[Item], users: Iterable[
     """Read the events into arrays, split their time, and fix the vocabularies."""
     history = History.of(events)
     if len(history) < MIN_EVENTS:
-        raise ValueError(
-            f"events: {len(history)} are too few to train on; at least {MIN_EVENTS} are needed"
-        )
+        raise ValueError(f"events: {len(history)} are too few to train on; at least {MIN_EVENTS} are needed")
     profiles = {user.user_id: user.segments for user in users}
     segments = tuple(sorted({name for names in profiles.values() for name in names})[:MAX_SEGMENTS])
     return Plan(history, time_split(history), catalog, profiles, category_vocabulary(catalog), segments)
