@@ -26,7 +26,7 @@ from rich.table import Table
 from feature_repo.online import ViewCodec
 from feature_repo.schema import USER_FEATURES
 from flows.console import tracked
-from infra.settings import Settings, SettingsError, load_settings
+from infra.settings import Settings, SettingsError, any_ports, load_settings
 from infra.stack import Stack, StackError
 
 PARTS = ("kafka", "redis", "postgres", "ingest", "stream")
@@ -117,11 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--probes", type=int, default=300, help="probes at each load")
     parser.add_argument("--load", type=int, default=1_000, help="events a second of the second run")
     options = parser.parse_args(arguments)
-    ports = {f"{name}_port": 0 for name in ("kafka", "redis", "postgres", "ingest", "stream_metrics")}
     try:
         with tempfile.TemporaryDirectory(prefix="freshet-") as home:
             Path(home).chmod(0o755)  # PostgreSQL may run as another user
-            with Stack(load_settings(home=Path(home), **ports), PARTS) as stack:
+            with Stack(load_settings(home=Path(home), **any_ports()), PARTS) as stack:
                 found = {"idle": measure(stack.settings, "idle", options.probes, 0)}
                 name = f"{options.load:,} events/s"
                 found[name] = measure(stack.settings, name, options.probes, options.load)

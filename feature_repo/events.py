@@ -6,7 +6,6 @@ that one of them takes is an event that all of them read alike.
 
 from __future__ import annotations
 
-import math
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, get_args
@@ -155,8 +154,3 @@ def decode(message_type: type[Message], raw: bytes) -> Any:
 def describe(error: ValidationError) -> str:
     """A validation error as one readable line: every offending field and what it wants."""
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors(include_url=False))
-
-
-def finite(value: float | None) -> bool:
-    """Whether a value was given and is a number."""
-    return value is not None and math.isfinite(value)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from feature_repo.events import EVENT_TYPES, MICROSECONDS
 from feature_repo.item_table import NUMBERS, ItemTable
-from feature_repo.state import HALF_LIVES, Row, decayed_names
+from feature_repo.state import HALF_LIVES, Row, UserState, decayed_names
 
 Floats = NDArray[np.float32]
 Column = NDArray[np.floating[Any]] | np.floating[Any] | float
@@ -114,8 +114,6 @@ def request_features(user: Row, items: ItemTable, candidates: NDArray[np.intp], 
 
 def empty_user() -> Row:
     """The neutral row of a user without events."""
-    from feature_repo.state import UserState
-
     return UserState().row()
 
 

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from infra.firstrun import first_run
 from infra.processes import StackError
-from infra.settings import Settings, load_settings
+from infra.settings import Settings, any_ports, load_settings
 from infra.stack import Stack
 
 CLICKS = 5
@@ -39,10 +39,9 @@ class DemoError(RuntimeError):
 def main() -> int:
     """Run the demo. Returns the exit status."""
     started = time.monotonic()
-    ports = dict.fromkeys((name for name in Settings.model_fields if name.endswith("_port")), 0)
     with tempfile.TemporaryDirectory(prefix="freshet-demo-", ignore_cleanup_errors=True) as home:
         try:
-            with Stack(load_settings(home=Path(home), **ports), say=console.print) as stack:
+            with Stack(load_settings(home=Path(home), **any_ports()), say=console.print) as stack:
                 _lap(started, "servers and services are up")
                 first_run(stack)
                 _lap(started, "data loaded, model trained and promoted")

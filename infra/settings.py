@@ -193,6 +193,11 @@ def variable(field: str) -> str:
     return str(alias) if alias else f"{PREFIX}{field.upper()}"
 
 
+def any_ports() -> dict[str, int]:
+    """Every port setting as 0, any free one: for a stack that must not meet another."""
+    return {name: 0 for name in Settings.model_fields if name.endswith("_port")}
+
+
 def load_settings(**overrides: object) -> Settings:
     """Settings from the environment; keyword arguments win. Raises SettingsError with the setting's name."""
     from pydantic import ValidationError

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from infra.settings import PREFIX, Settings, load_settings
+from infra.settings import PREFIX, Settings, any_ports, load_settings
 
 SERVERS = ("kafka", "redis", "postgres")
 
@@ -31,24 +31,19 @@ def pytest_configure() -> None:
             del os.environ[name]
 
 
-def ports(**chosen: int) -> dict[str, int]:
-    """Every port setting as 0 (a free one), but those chosen."""
-    return {name: 0 for name in Settings.model_fields if name.endswith("_port")} | chosen
-
-
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The Stack with Kafka, Redis and PostgreSQL of the session; its ``settings`` have the real URLs."""
     from infra.local import Stack
 
-    with Stack(load_settings(home=tmp_path_factory.mktemp("servers"), **ports()), SERVERS) as stack:
+    with Stack(load_settings(home=tmp_path_factory.mktemp("servers"), **any_ports()), SERVERS) as stack:
         yield stack
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Settings:
     """Settings of a stack that does not run: all ports 0, all state below this test's own folder."""
-    return load_settings(home=tmp_path / "home", **ports())
+    return load_settings(home=tmp_path / "home", **any_ports())
 
 
 @pytest.fixture
@@ -76,7 +71,7 @@ def settings(servers: Any, tmp_path: Path) -> Iterator[Settings]:
         kafka_bootstrap_servers=running.kafka_bootstrap_servers,
         redis_url=running.redis_url,
         database_url=running.database_url.rsplit("/", 1)[0] + f"/{database}",
-        **ports(),
+        **any_ports(),
         **topics,
     )
     ensure_topics(fresh)

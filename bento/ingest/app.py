@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from bento import errors
-from bento.ingest.metrics import IngestMetrics, Observed
+from bento.asgi import JSON, Observed, is_json
+from bento.ingest.metrics import IngestMetrics
 from bento.ingest.producer import EventLog, LogError, MessageTooLarge
 from bento.ingest.schemas import (
     Accepted,
@@ -27,8 +28,6 @@ from bento.ingest.schemas import (
 )
 from feature_repo.events import BadEvent, Event, Item, Message, UserProfile, check_clock, describe
 from infra.settings import Settings
-
-JSON = "application/json"
 
 
 class Intake:
@@ -108,7 +107,7 @@ class Intake:
 
     async def _body(self, request: Request) -> bytes:
         kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-        if kind != JSON and not kind.endswith("+json"):
+        if not is_json(kind):
             self.metrics.rejected.labels("media_type").inc()
             raise errors.WrongMediaType(f"content-type: {kind!r} is not taken; send {JSON}")
         limit = self.settings.max_body_bytes
@@ -237,7 +236,11 @@ def build_app() -> FastAPI:
 
 def observed(app: FastAPI) -> Observed:
     """The app as it is mounted: every request counted."""
-    return Observed(app)
+
+    def count(method: str, route: str, status: int, _seconds: float) -> None:
+        app.state.intake.metrics.requests.labels(method, route, status).inc()
+
+    return Observed(app, count)
 
 
 def _intake(request: Request) -> Intake:

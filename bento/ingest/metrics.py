@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
-from starlette.types import Message, Receive, Scope, Send
 
 ACK_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -39,32 +37,3 @@ class IngestMetrics:
             buckets=ACK_BUCKETS,
             registry=self.registry,
         )
-
-
-class Observed:
-    """An ASGI app that counts the requests of another by method, route and status.
-
-    It is no Starlette app on purpose: BentoML would otherwise answer an unknown path itself, as plain text.
-    """
-
-    def __init__(self, app: FastAPI) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status = 500
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watched)
-        finally:
-            route = getattr(scope.get("route"), "path", "") or "none"
-            metrics: IngestMetrics = self._app.state.intake.metrics
-            metrics.requests.labels(scope["method"], route, status).inc()

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from time import perf_counter
-
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
+from bento.asgi import JSON, Observed, is_json
 from bento.errors import CODES, error_response
-from bento.recommender.metrics import Metrics
 from bento.recommender.runtime import Runtime
 
-JSON = b"application/json"
+
+def observed(app: FastAPI) -> Observed:
+    """The application behind its door, as a service mounts it; ``bind`` it before the first request."""
+
+    def count(method: str, route: str, status: int, seconds: float) -> None:
+        metrics = app.state.runtime.metrics
+        metrics.requests.labels(route, status).inc()
+        metrics.latency.labels(route).observe(seconds)
+
+    return Observed(Door(app), count)
 
 
 class Door:
-    """An ASGI application around the FastAPI one.
-
-    BentoML mounts it and not the FastAPI application itself, which it would search for the route a second time
-    and whose own 404 it would replace by a plain one.
-    """
+    """Lets through what may be read: bodies of JSON that are not too large."""
 
     def __init__(self, app: FastAPI) -> None:
         self.app = app
@@ -29,26 +32,16 @@ class Door:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, status = perf_counter(), 500
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
         runtime: Runtime = self.app.state.runtime
-        try:
-            body = _LimitedBody(scope, receive, runtime.settings.max_body_bytes)
-            if body.declared_too_large:
-                await error_response(413, CODES[413], body.refusal)(scope, receive, watched)
-            elif scope["method"] == "POST" and not _is_json(kind := _header(scope, b"content-type", JSON)):
-                refusal = f"content-type: {kind.decode('latin-1')!r} is not taken; send {JSON.decode()}"
-                await error_response(415, CODES[415], refusal)(scope, receive, watched)
-            else:
-                await self.app(scope, body.receive, watched)
-        finally:
-            _count(runtime.metrics, scope, status, perf_counter() - started)
+        body = _LimitedBody(scope, receive, runtime.settings.max_body_bytes)
+        kind = _header(scope, b"content-type", JSON.encode()).decode("latin-1")
+        if body.declared_too_large:
+            await error_response(413, CODES[413], body.refusal)(scope, receive, send)
+        elif scope["method"] == "POST" and not is_json(kind):
+            refusal = f"content-type: {kind!r} is not taken; send {JSON}"
+            await error_response(415, CODES[415], refusal)(scope, receive, send)
+        else:
+            await self.app(scope, body.receive, send)
 
 
 class _LimitedBody:
@@ -72,15 +65,3 @@ class _LimitedBody:
 
 def _header(scope: Scope, wanted: bytes, absent: bytes) -> bytes:
     return next((value for name, value in scope["headers"] if name == wanted), absent)
-
-
-def _is_json(content_type: bytes) -> bool:
-    kind = content_type.partition(b";")[0].strip().lower()
-    return kind == JSON or kind.endswith(b"+json")
-
-
-def _count(metrics: Metrics, scope: Scope, status: int, seconds: float) -> None:
-    # Without a route of ours the scope still holds BentoML's mount, whose path is empty.
-    name = getattr(scope.get("route"), "path", "") or "none"
-    metrics.requests.labels(name, status).inc()
-    metrics.latency.labels(name).observe(seconds)

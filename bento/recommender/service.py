@@ -11,7 +11,7 @@ import bentoml
 import psutil
 
 from bento.recommender.app import bind, create_app
-from bento.recommender.door import Door
+from bento.recommender.door import observed
 from bento.recommender.runtime import Runtime
 from infra.settings import load_settings
 from infra.telemetry import setup_logging
@@ -29,7 +29,7 @@ app = create_app()
     # A request's arrays are small: more threads only wait for each other, and burn three times the CPU.
     envs=[{"name": name, "value": "1"} for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")],
 )
-@bentoml.asgi_app(Door(app), path="/")
+@bentoml.asgi_app(observed(app), path="/")
 class Recommender:
     """Fresh, labelled recommendations over REST; the routes are in ``app.py``."""
 

@@ -27,6 +27,8 @@ from feature_repo.schema import (
 from feature_repo.state import Admission, Row, UserState
 from infra.settings import Settings
 
+_USER_CODEC = ViewCodec(USER_FEATURES)
+
 
 class StoreAway(Exception):
     """Redis did not answer within FRESHET_DEPENDENCY_TIMEOUT_S."""
@@ -64,10 +66,9 @@ def session_visitor(events: Sequence[Event], lateness_s: float) -> Visitor:
             state.apply(event)
     if not state.event_count:
         return NOBODY
-    codec = ViewCodec(USER_FEATURES)
     # Through the bytes of Redis and back: float32 there, so float32 here.
-    stored = codec.encode(state.row(), state.last_us)
-    row = codec.decode([stored[name] for name in codec.hash_fields])
+    stored = _USER_CODEC.encode(state.row(), state.last_us)
+    row = _USER_CODEC.decode([stored[name] for name in _USER_CODEC.hash_fields])
     assert row is not None
     return Visitor(row=row.features, time_us=row.time_us, seen=tuple(state.seen))
 

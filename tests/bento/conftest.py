@@ -113,13 +113,13 @@ def shop(settings: Settings) -> Shop:
 def served(settings: Settings) -> Iterator[Any]:
     """An httpx.Client of the running application; ``client.runtime`` is what it answers with."""
     from bento.recommender.app import bind, create_app
-    from bento.recommender.door import Door
+    from bento.recommender.door import observed
     from bento.recommender.runtime import Runtime
 
     runtime, app = Runtime(settings), create_app()
     runtime.start()
     bind(app, runtime)
-    server = uvicorn.Server(uvicorn.Config(Door(app), port=0, log_level="warning", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(observed(app), port=0, log_level="warning", lifespan="off"))
 
     async def main() -> None:
         await server.serve()

@@ -15,16 +15,15 @@ from kafka.partitioner.default import murmur2
 
 from feature_repo.events import Event, Item, UserProfile
 from infra.local import Stack
-from infra.settings import Settings, load_settings
+from infra.settings import Settings, any_ports, load_settings
 
 CLICK = {"user_id": "u1", "item_id": "i1", "event_type": "click"}
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    ports = {name: 0 for name in Settings.model_fields if name.endswith("_port")}
     home = tmp_path_factory.mktemp("ingest")
-    with Stack(load_settings(home=home, max_batch_events=100, **ports), ("kafka", "ingest")) as running:
+    with Stack(load_settings(home=home, max_batch_events=100, **any_ports()), ("kafka", "ingest")) as running:
         wait_ready(client_of(running.settings))
         yield running
 
