@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
@@ -108,6 +109,24 @@ class UserProfile(Message):
     def row(self) -> dict[str, Any]:
         """This profile as a row of the user_profile view."""
         return {"segments": list(self.segments)}
+
+
+class Erasure(Message):
+    """A user's wish to be forgotten; it follows his events through the log and ends them."""
+
+    user_id: Id
+    erasure_id: Id
+    requested_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+    @field_validator("requested_at")
+    @classmethod
+    def _utc(cls, value: datetime) -> datetime:
+        return as_utc(value)
+
+
+def pseudonym(user_id: str) -> str:
+    """A stable name for a user that does not show his id: 32 hex digits (BLAKE2b, 128 bits)."""
+    return blake2b(user_id.encode(), digest_size=16, person=b"freshet").hexdigest()
 
 
 def as_utc(moment: datetime) -> datetime:
