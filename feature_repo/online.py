@@ -83,6 +83,7 @@ class OnlineStore:
 
     def __init__(self, client: Any, views: Iterable[View], project: str = PROJECT) -> None:
         self._client = client
+        self._project = project
         self.codecs = {view.name: ViewCodec(view, project) for view in views}
 
     def write(self, rows: Mapping[str, Mapping[str, tuple[Row, int]]]) -> int:
@@ -104,6 +105,25 @@ class OnlineStore:
         if count:
             pipe.execute()
         return count
+
+    def remove(self, entity: str, entity_ids: Iterable[str]) -> int:
+        """Remove entities: their rows of every view, served here or not, and their places in the change feed.
+
+        Args:
+            entity: the join key, such as ``user_id``.
+            entity_ids: who is removed; an unknown one is no error.
+
+        Returns:
+            The number of entities that had rows.
+        """
+        ids = list(entity_ids)
+        if not ids:
+            return 0
+        prefix, project = wire.entity_prefix(entity), self._project.encode()
+        pipe = self._client.pipeline(transaction=False)
+        pipe.unlink(*(wire.entity_key(prefix, entity_id, project) for entity_id in ids))
+        pipe.zrem(changed_key(entity), *ids)
+        return int(pipe.execute()[0])
 
     def read(self, view_name: str, entity_ids: Sequence[str]) -> list[OnlineRow | None]:
         """Rows of one view, in the order of ``entity_ids``; None where an entity has none."""
