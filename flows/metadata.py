@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
-import psycopg
 
 from feature_repo.events import Item, UserProfile
+from infra.database import Database
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS items (
@@ -36,22 +35,18 @@ INSERT INTO users (user_id, segments) VALUES (%s, %s)
 ON CONFLICT (user_id) DO UPDATE SET segments = excluded.segments
 """
 
-_CREATE_LOCK = 0x46524553  # two workers that start at once must not both create the tables
-
 
 class MetadataStore:
     """Items and users of one database; the tables are created when they are absent.
 
-    Keeps one connection and opens a new one after it broke. Errors are psycopg's: OperationalError while the
-    server is away.
+    Errors are psycopg's: OperationalError while the server is away.
 
     Args:
         database_url: postgresql://user@host:port/database.
     """
 
     def __init__(self, database_url: str) -> None:
-        self._url = database_url
-        self._connection: psycopg.Connection[Any] | None = None
+        self._database = Database(database_url, TABLES)
 
     def upsert_items(self, items: Sequence[Item]) -> None:
         """Write items in one transaction; the last of an id wins."""
@@ -63,6 +58,10 @@ class MetadataStore:
     def upsert_users(self, users: Sequence[UserProfile]) -> None:
         """Write profiles in one transaction; the last of an id wins."""
         self._write(UPSERT_USER, [(u.user_id, _json(u.segments)) for u in users])
+
+    def delete_users(self, user_ids: Sequence[str]) -> None:
+        """Delete profiles in one transaction; an unknown id is no error."""
+        self._write("DELETE FROM users WHERE user_id = %s", [(user_id,) for user_id in user_ids])
 
     def items(self) -> list[Item]:
         """The catalogue, by id."""
@@ -79,36 +78,16 @@ class MetadataStore:
 
     def close(self) -> None:
         """Close the connection; the next call opens a new one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._database.close()
 
     def _write(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
         if rows:
-            with self._connected() as connection, connection.transaction(), connection.cursor() as cursor:
+            with self._database.connected() as connection, connection.transaction(), connection.cursor() as cursor:
                 cursor.executemany(statement, rows)
 
     def _read(self, query: str) -> list[tuple[Any, ...]]:
-        with self._connected() as connection:
+        with self._database.connected() as connection:
             return connection.execute(query).fetchall()
-
-    @contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
-        try:
-            if self._connection is None:
-                self._connection = _connect(self._url)
-            yield self._connection
-        except (psycopg.OperationalError, psycopg.InterfaceError):
-            self.close()
-            raise
-
-
-def _connect(url: str) -> psycopg.Connection[Any]:
-    connection = psycopg.connect(url, autocommit=True, connect_timeout=5, options="-c timezone=UTC")
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATE_LOCK,))
-        connection.execute(TABLES)
-    return connection
 
 
 def _json(labels: Sequence[str]) -> str:

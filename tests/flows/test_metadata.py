@@ -43,15 +43,19 @@ def test_writing_nothing_is_nothing(store: MetadataStore) -> None:
     assert store.items() == []
 
 
-def test_a_broken_connection_fails_once_and_is_replaced(store: MetadataStore, settings: Settings) -> None:
+def test_deleted_users_are_gone_and_unknown_ones_are_no_error(store: MetadataStore) -> None:
+    store.upsert_users([UserProfile(user_id="u"), UserProfile(user_id="v")])
+    store.delete_users(["u", "nobody"])
+    assert store.users() == [UserProfile(user_id="v")]
+
+
+def test_a_broken_connection_is_replaced(store: MetadataStore, settings: Settings) -> None:
     store.upsert_users([UserProfile(user_id="u")])
     with psycopg.connect(settings.database_url, autocommit=True) as other:
         other.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE pid <> pg_backend_pid() AND datname = current_database()"
         )
-    with pytest.raises(psycopg.OperationalError):
-        store.users()
     assert store.users() == [UserProfile(user_id="u")]
 
 
