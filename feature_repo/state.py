@@ -2,19 +2,25 @@
 
 A state takes events one by one (``apply``) and shows them as one row of named features (``row``). The
 stream keeps states live, the backfill replays history through the same two methods, and the Feast views
-take their field names and types from ``features()``: a feature cannot mean two things.
+take their field names and types from ``FEATURES``: a feature cannot mean two things.
 
 Counts decay exponentially instead of living in windows (forward decay: Cormode, Shkapenyuk, Srivastava, Xu,
-"Forward decay", ICDE 2009): they merge in any order, need no timer, and are exact at any moment. A row holds
-them as of its newest event; ``request_features`` carries them on to the clock of the request.
+"Forward decay", ICDE 2009): they need no timer, and are exact at any moment. A row holds them as of its newest
+event; ``request_features`` carries them on to the clock of the request.
+
+Everything that is summed is an integer, so the order of arrival cannot show, not even in the last bit: a recount
+of the same events in any order gives the same state and the same bytes in Redis.
 """
 
 from __future__ import annotations
 
-from bisect import insort
+from array import array
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from sys import intern
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from feature_repo.events import EVENT_TYPES, MICROSECONDS, Event
@@ -42,15 +48,34 @@ def decayed_names() -> list[str]:
     return [f"{event_type}_{half_life}" for event_type in EVENT_TYPES for half_life in HALF_LIVES]
 
 
-_SECONDS = tuple(HALF_LIVES.values())
-_FIRST_COUNT = {event_type: n * len(_SECONDS) for n, event_type in enumerate(EVENT_TYPES)}
+_HALF_LIVES_US = tuple(int(seconds * MICROSECONDS) for seconds in HALF_LIVES.values())
+_DECAYED = len(EVENT_TYPES) * len(_HALF_LIVES_US)
+_FIRST_COUNT = {event_type: n * len(_HALF_LIVES_US) for n, event_type in enumerate(EVENT_TYPES)}
+
+# An event weighs 2 ** (its age within an aligned window / half-life) in units of 2 ** -_FRACTION_BITS, rounded to an
+# integer. The window of the newest event and the one before it are kept: what is left out when a window ends
+# has decayed to less than 2 ** -32 of an event, far below what float32 shows.
+_WINDOW_BITS = 32
+_FRACTION_BITS = 32
+_WINDOWS_US = tuple(_WINDOW_BITS * half_life for half_life in _HALF_LIVES_US)
+_VALUE_UNIT = 2.0**32
+
+
+@lru_cache(4_096)  # the user's and the item's state weigh the same event
+def _weights(time_us: int) -> tuple[tuple[int, int], ...]:
+    """For each half-life: the number of the window that a time lies in, and what an event of that time weighs."""
+    found = []
+    for half_life_us, window_us in zip(_HALF_LIVES_US, _WINDOWS_US, strict=True):
+        window, into = divmod(time_us, window_us)
+        found.append((window, round(2.0 ** (_FRACTION_BITS + into / half_life_us))))
+    return tuple(found)
 
 
 def _decayed_feature(position: int, name: str) -> Feature:
     event_type, half_life = name.rsplit("_", 1)
     return Feature(
         "float32",
-        lambda state: state.decayed[position],
+        lambda state: state.decayed(position),
         f"{event_type} events as of last_event_us, each worth half after {half_life}",
     )
 
@@ -74,8 +99,9 @@ class CountedState:
     first_us: int = 0
     last_us: int = 0
     value_count: int = 0
-    value_sum: float = 0.0
-    decayed: list[float] = field(default_factory=lambda: [0.0] * (len(EVENT_TYPES) * len(_SECONDS)))
+    value_sum: int = 0  # in units of 2 ** -32
+    current: list[int] = field(default_factory=lambda: [0] * _DECAYED)  # weights in the window of last_us
+    previous: list[int] = field(default_factory=lambda: [0] * _DECAYED)  # and in the one before it
 
     FEATURES: ClassVar[dict[str, Feature]] = {}
 
@@ -84,26 +110,45 @@ class CountedState:
         time_us = event.time_us
         if self.event_count == 0:
             self.first_us = self.last_us = time_us
-        self._count(event.event_type, time_us)
+        elif time_us > self.last_us:
+            self._advance(time_us)
+        elif time_us < self.first_us:
+            self.first_us = time_us
         self.event_count += 1
-        self.first_us = min(self.first_us, time_us)
+        self._weigh(_FIRST_COUNT[event.event_type], time_us)
         if event.value is not None:
             self.value_count += 1
-            self.value_sum += event.value
+            self.value_sum += round(event.value * _VALUE_UNIT)
 
-    def _count(self, event_type: str, time_us: int) -> None:
-        elapsed = (time_us - self.last_us) / MICROSECONDS
-        if elapsed > 0:
-            factors = [2.0 ** (-elapsed / seconds) for seconds in _SECONDS]
-            self.decayed = [count * factors[n % len(factors)] for n, count in enumerate(self.decayed)]
-            self.last_us = time_us
-        first = _FIRST_COUNT[event_type]
-        for n, seconds in enumerate(_SECONDS):
-            self.decayed[first + n] += 1.0 if elapsed >= 0 else 2.0 ** (elapsed / seconds)
+    def _advance(self, time_us: int) -> None:
+        for n, window_us in enumerate(_WINDOWS_US):
+            passed = time_us // window_us - self.last_us // window_us
+            if passed:
+                for at in range(n, _DECAYED, len(_WINDOWS_US)):
+                    self.previous[at] = self.current[at] if passed == 1 else 0
+                    self.current[at] = 0
+        self.last_us = time_us
+
+    def _weigh(self, first: int, time_us: int) -> None:
+        for n, (window, weight) in enumerate(_weights(time_us)):
+            behind = 0 if time_us == self.last_us else self.last_us // _WINDOWS_US[n] - window
+            if behind <= 1:
+                weights = self.previous if behind else self.current
+                weights[first + n] += weight
+
+    def decayed(self, position: int) -> float:
+        """One decayed count as of ``last_us``; ``position`` is that of ``decayed_names``."""
+        current, previous = self.current[position], self.previous[position]
+        if not (current or previous):
+            return 0.0
+        weight = (current << _WINDOW_BITS) + previous
+        n = position % len(_WINDOWS_US)
+        into = self.last_us % _WINDOWS_US[n]
+        return float(weight * 2.0 ** -(_FRACTION_BITS + _WINDOW_BITS + into / _HALF_LIVES_US[n]))
 
     @property
     def mean_value(self) -> float:
-        return self.value_sum / self.value_count if self.value_count else 0.0
+        return self.value_sum / self.value_count / _VALUE_UNIT if self.value_count else 0.0
 
     @classmethod
     def features(cls) -> Mapping[str, Feature]:
@@ -115,51 +160,79 @@ class CountedState:
         return {name: feature.read(self) for name, feature in self.FEATURES.items()}
 
 
-class Recent(NamedTuple):
-    """One remembered act; sorts by time, then by item, so that order of arrival does not matter."""
-
-    time_us: int
-    item_id: str
-    event_type: str
-    value: float
-
-
 @dataclass(slots=True)
 class UserState(CountedState):
-    """What one user's events say."""
+    """What one user's events say. Lists of one name stand side by side, oldest first; ties by item, type, value."""
 
-    recent: list[Recent] = field(default_factory=list)
-    seen: dict[str, int] = field(default_factory=dict)
+    recent_us: array[int] = field(default_factory=lambda: array("q"))
+    recent_items: list[str] = field(default_factory=list)
+    recent_types: list[str] = field(default_factory=list)
+    recent_values: array[float] = field(default_factory=lambda: array("d"))
+    seen_us: array[int] = field(default_factory=lambda: array("q"))
+    seen_items: list[str] = field(default_factory=list)
 
     FEATURES: ClassVar[dict[str, Feature]] = {
         **_shared_features(),
-        "recent_items": Feature(
-            "strings", lambda s: [r.item_id for r in s.recent], f"last {MAX_RECENT} items, oldest first"
-        ),
-        "recent_types": Feature("strings", lambda s: [r.event_type for r in s.recent], "their event types"),
-        "recent_us": Feature(
-            "int64s", lambda s: [r.time_us for r in s.recent], "their times, microseconds since the epoch"
-        ),
-        "recent_values": Feature("float32s", lambda s: [r.value for r in s.recent], "their values; 0 without one"),
+        "recent_items": Feature("strings", lambda s: s.recent_items[:], f"last {MAX_RECENT} items, oldest first"),
+        "recent_types": Feature("strings", lambda s: s.recent_types[:], "their event types"),
+        "recent_us": Feature("int64s", lambda s: s.recent_us.tolist(), "their times, microseconds since the epoch"),
+        "recent_values": Feature("float32s", lambda s: s.recent_values.tolist(), "their values; 0 without one"),
     }
     SEEN_FEATURES: ClassVar[dict[str, Feature]] = {
         "seen_items": Feature(
-            "strings", lambda s: list(s.seen), f"last {MAX_SEEN} distinct items, for the seen-item filter"
+            "strings",
+            lambda s: s.seen_items[:],
+            f"last {MAX_SEEN} distinct items, by last time; for the seen-item filter",
         ),
     }
 
     def apply(self, event: Event) -> None:
         # Not super(): dataclass(slots=True) replaces the class that a bare super() would look up.
         CountedState.apply(self, event)
-        insort(self.recent, Recent(event.time_us, event.item_id, event.event_type, event.value or 0.0))
-        del self.recent[:-MAX_RECENT]
-        self.seen[event.item_id] = max(event.time_us, self.seen.get(event.item_id, 0))
-        if len(self.seen) > MAX_SEEN:
-            del self.seen[min(self.seen, key=lambda item: (self.seen[item], item))]
+        time_us, item_id = event.time_us, intern(event.item_id)
+        self._remember(time_us, item_id, intern(event.event_type), event.value or 0.0)
+        self._meet(time_us, item_id)
+
+    def _remember(self, time_us: int, item_id: str, event_type: str, value: float) -> None:
+        at = _place(self.recent_us, time_us, lambda n: (item_id, event_type, value) < self._recent(n))
+        self.recent_us.insert(at, time_us)
+        self.recent_items.insert(at, item_id)
+        self.recent_types.insert(at, event_type)
+        self.recent_values.insert(at, value)
+        if len(self.recent_us) > MAX_RECENT:
+            del self.recent_us[0], self.recent_items[0], self.recent_types[0], self.recent_values[0]
+
+    def _recent(self, n: int) -> tuple[str, str, float]:
+        return self.recent_items[n], self.recent_types[n], self.recent_values[n]
+
+    def _meet(self, time_us: int, item_id: str) -> None:
+        try:
+            before = self.seen_items.index(item_id)
+        except ValueError:
+            pass
+        else:
+            if self.seen_us[before] >= time_us:
+                return
+            del self.seen_us[before], self.seen_items[before]
+        at = _place(self.seen_us, time_us, lambda n: item_id < self.seen_items[n])
+        self.seen_us.insert(at, time_us)
+        self.seen_items.insert(at, item_id)
+        if len(self.seen_us) > MAX_SEEN:
+            del self.seen_us[0], self.seen_items[0]
 
     def seen_row(self) -> Row:
         """The seen-item view of this user."""
         return {name: feature.read(self) for name, feature in self.SEEN_FEATURES.items()}
+
+
+def _place(times: array[int], time_us: int, before: Callable[[int], bool]) -> int:
+    """Where a time belongs among sorted times; ``before(n)`` says whether it goes before the n-th, an equal one."""
+    if not times or time_us > times[-1]:
+        return len(times)
+    at, end = bisect_left(times, time_us), bisect_right(times, time_us)
+    while at < end and not before(at):
+        at += 1
+    return at
 
 
 @dataclass(slots=True)
@@ -180,32 +253,3 @@ class States:
         """Take one event in, on both of its sides."""
         self.users[event.user_id].apply(event)
         self.items[event.item_id].apply(event)
-
-
-@dataclass(slots=True)
-class Admission:
-    """Which events of one user count: each id once, none far behind the newest.
-
-    Ids are remembered as long as lateness is allowed, so a repeat is either known or too late.
-    """
-
-    newest_us: int = 0
-    ids: dict[str, int] = field(default_factory=dict)
-
-    def verdict(self, event: Event, lateness_s: float) -> Literal["new", "duplicate", "late"]:
-        """Judge one event and, when it is new, remember it."""
-        horizon = max(self.newest_us, event.time_us) - int(lateness_s * MICROSECONDS)
-        if event.time_us < horizon:
-            return "late"
-        if event.event_id in self.ids:
-            return "duplicate"
-        self.ids[event.event_id] = event.time_us
-        if event.time_us > self.newest_us:
-            self.newest_us = event.time_us
-            self._forget(horizon)
-        return "new"
-
-    def _forget(self, horizon: int) -> None:
-        # Ids stand in order of arrival, which is nearly that of time: stop at the first one still needed.
-        while self.ids and (oldest := next(iter(self.ids))) and self.ids[oldest] < horizon:
-            del self.ids[oldest]

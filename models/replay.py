@@ -39,7 +39,7 @@ class Replay:
     def seen(self, user_id: str) -> list[str]:
         """What the user_seen view holds."""
         state = self.states.users.get(user_id)
-        return list(state.seen) if state else []
+        return state.seen_items[:] if state else []
 
     def item_row(self, item_id: str) -> Row:
         """The item_features row; the neutral one for an item without events."""

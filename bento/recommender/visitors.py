@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from feature_repo.admission import Admission
 from feature_repo.events import Event
 from feature_repo.online import EntityRequest, OnlineRow, ViewCodec, is_fresh
 from feature_repo.schema import (
@@ -24,7 +25,7 @@ from feature_repo.schema import (
     USER_SEEN,
     View,
 )
-from feature_repo.state import Admission, Row, UserState
+from feature_repo.state import Row, UserState
 from infra.settings import Settings
 
 _USER_CODEC = ViewCodec(USER_FEATURES)
@@ -70,7 +71,7 @@ def session_visitor(events: Sequence[Event], lateness_s: float) -> Visitor:
     stored = _USER_CODEC.encode(state.row(), state.last_us)
     row = _USER_CODEC.decode([stored[name] for name in _USER_CODEC.hash_fields])
     assert row is not None
-    return Visitor(row=row.features, time_us=row.time_us, seen=tuple(state.seen))
+    return Visitor(row=row.features, time_us=row.time_us, seen=tuple(state.seen_items))
 
 
 class Visitors:

@@ -59,8 +59,8 @@ def test_seen_items_are_never_shown_again(api: Any, shop: Any) -> None:
     shown = ids(get(api, user_id="user-1", k=3))
     shop.click("user-1", *shown)
     after = ids(get(api, user_id="user-1", k=60))
-    assert not set(after) & set(shop.users["user-1"].seen)
-    assert set(after) | set(shop.users["user-1"].seen) == {
+    assert not set(after) & set(shop.users["user-1"].seen_items)
+    assert set(after) | set(shop.users["user-1"].seen_items) == {
         f"{c}-{n}" for c in ("garden", "kitchen", "music") for n in range(20)
     }
 
@@ -94,7 +94,7 @@ def test_a_context_item_asks_for_what_goes_with_it(api: Any) -> None:
 
 
 def test_given_items_are_ranked_and_unknown_ones_left_out(api: Any, shop: Any) -> None:
-    seen = next(iter(shop.users["user-1"].seen))
+    seen = next(iter(shop.users["user-1"].seen_items))
     wanted = ["music-3", "garden-3", "kitchen-5", seen, "never-heard-of"]
     answer = api.post("/recommend", json={"user_id": "user-1", "items": wanted}).json()
     assert sorted(ids(answer)) == sorted({*wanted} - {"never-heard-of"}) and answer["fallback"] is None
