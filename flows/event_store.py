@@ -1,7 +1,7 @@
 """The raw events, kept for ever: what every feature, label and model can be computed from again.
 
 One contract; the URL says which implementation keeps it. ``file:///folder`` is Parquet files
-(``flows.parquet_events``).
+(``flows.parquet_events``), ``mongodb://host/database`` a collection of MongoDB (``flows.mongo_events``).
 """
 
 from __future__ import annotations
@@ -17,24 +17,47 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+class EventStoreError(OSError):
+    """The store's server cannot be reached, or refuses. Trying again is safe: a repeat changes nothing."""
+
+
 class EventStore(Protocol):
-    """Append-only events. A repeat (same user and event_id) may be appended and is read once."""
+    """Append-only events, but for erasure. Many processes may write and read at once.
+
+    User and event_id name an event: what has both in common with an event that is stored is a repeat of it,
+    which may be appended and is read once. Times are microseconds UTC. Every method raises OSError
+    (``EventStoreError`` or the file system's own) when the store is away.
+    """
 
     def append(self, events: Sequence[Event]) -> int:
-        """Keep events; when this returns, every reader sees them and no kill of a process loses them."""
+        """Keep events; when this returns, every reader sees them and no kill of a process loses them.
+
+        Returns the number of events given. After an error any part of them may have been kept: append all again.
+        """
 
     def scan(
         self, since_us: int | None = None, until_us: int | None = None, user_id: str | None = None
     ) -> Iterator[Event]:
-        """Events ordered by (time_us, event_id), each once, with ``since_us <= time_us < until_us``."""
+        """Events ordered by (time_us, event_id), each once, with ``since_us <= time_us < until_us``.
+
+        It holds a small part of the events at a time, and may take as long as it likes. Of those that are
+        appended or erased while it reads it may give some.
+        """
 
     def tables(
         self, since_us: int | None = None, until_us: int | None = None, user_id: str | None = None
     ) -> Iterator[pa.Table]:
-        """The same events as columns: consecutive tables whose concatenation has the order of ``scan``."""
+        """The same events as columns (``flows.event_columns.SCHEMA``), in consecutive tables ordered as ``scan`` is."""
 
     def count(self) -> int:
         """Number of distinct events."""
+
+    def erase(self, user_id: str, until_us: int) -> int:
+        """Remove a user's events with ``time_us < until_us``; returns how many there were.
+
+        When this returns, whoever begins to read sees none of them, and no file or document holds them. Erasing
+        again is harmless, and finishes what a kill interrupted.
+        """
 
     def compact(self) -> None:
         """Bring what was appended into its best form for reading."""
@@ -44,10 +67,17 @@ class EventStore(Protocol):
 
 
 def open_event_store(url: str) -> EventStore:
-    """The event store at a URL. Raises SettingsError when there is none for its scheme."""
+    """The event store at a URL; its server is first asked by the first call. Raises SettingsError for a wrong URL."""
     parts = urlparse(url)
     if parts.scheme == "file" and parts.path:
         from flows.parquet_events import ParquetEvents
 
         return ParquetEvents(unquote(parts.path))
-    raise SettingsError(f"EVENT_STORE_URL: cannot open {url!r}; use file:///folder")
+    if parts.scheme in ("mongodb", "mongodb+srv"):
+        from flows.mongo_events import MongoEvents
+
+        return MongoEvents(url)
+    raise SettingsError(
+        f"EVENT_STORE_URL: cannot open {parts.scheme}://{parts.hostname or ''}; "
+        "use file:///folder or mongodb://host/database"
+    )
