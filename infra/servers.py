@@ -166,12 +166,18 @@ def _recovery(settings: Settings, run: Run) -> None:
     folder = recovery_folder(settings)
     if not any(folder.glob("*.sqlite3")):
         folder.mkdir(parents=True, exist_ok=True)
-        run([sys.executable, "-m", "bytewax.recovery", str(folder), "1"])
+        run([sys.executable, "-m", "bytewax.recovery", str(folder), str(settings.stream_processes)])
 
 
 def _stream(settings: Settings) -> list[str]:
+    module = "bytewax.run" if settings.stream_processes == 1 else "flows.cluster"
     recovery = ["-r", str(recovery_folder(settings)), "-s", str(max(1, round(settings.snapshot_interval_s))), "-b", "0"]
-    return [sys.executable, "-m", "bytewax.run", "flows.stream:flow", *recovery]
+    return [sys.executable, "-m", module, "flows.stream:flow", *recovery]
+
+
+def _stream_healthy(settings: Settings) -> bool:
+    ports = range(settings.stream_metrics_port, settings.stream_metrics_port + settings.stream_processes)
+    return all(answers(f"http://{settings.host}:{port}/metrics") for port in ports)
 
 
 def _service(target: str, port: str) -> Callable[[Settings], list[str]]:
@@ -245,7 +251,7 @@ PARTS: dict[str, Part] = {
         Part(
             "stream",
             _stream,
-            _http("stream_metrics_port", "/metrics"),
+            _stream_healthy,
             needs=("kafka", "redis", "postgres", "replay"),
             port="stream_metrics_port",
             prepare=_recovery,

@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     topic_impressions: str = Field("impressions", description="topic of what was shown, with feature values")
     topic_partitions: int = Field(4, gt=0, description="partitions of each topic when it is created")
     fetch_wait_max_ms: int = Field(25, gt=0, description="librdkafka's fetch.wait.max.ms: most of the freshness")
+    stream_processes: int = Field(
+        1, gt=0, le=16, description="processes of the dataflow; each has its metrics on the port after the one before"
+    )
     snapshot_interval_s: float = Field(10.0, gt=0, description="Bytewax recovery snapshot interval")
     lateness_s: float = Field(
         86_400.0, gt=0, description="how far behind a user's newest event another may lie; also how long ids are kept"

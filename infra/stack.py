@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import threading
@@ -18,8 +19,9 @@ from infra.settings import PREFIX, Settings, variable
 from infra.telemetry import THIRD_PARTIES_OFF
 from infra.topics import ensure_topics
 
-LONGEST_BACKOFF_S = 30.0
-STEADY_S = 60.0
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.25, 30.0
+STEADY_S = 2.0
+"""A part that was healthy for so long before it died is started again at once; any other, ever later."""
 FOLLOW_THE_LOG = ("replay", "ingest", "stream")
 """Parts that start anew after a new, empty broker: no event may come in before the stored ones are back."""
 
@@ -46,6 +48,7 @@ class Stack:
         self.say = say
         self.parts = [part for part in PARTS.values() if part.name in parts and self._is_ours(part)]
         self._processes: dict[str, Process] = {}
+        self._healthy_since: dict[str, float] = {}
         self._due: dict[str, float] = {}
         self._delays: dict[str, float] = {}
         self._cancelled = threading.Event()
@@ -144,6 +147,7 @@ class Stack:
         if self._cancelled.is_set():
             raise StackError(f"{part.name}: start cancelled")
         began = time.monotonic()
+        self._healthy_since.pop(part.name, None)
         log = self.settings.home / "logs" / f"{part.name}.log"
         process = Process(
             part.name,
@@ -157,6 +161,7 @@ class Stack:
         self._write_state()
         fix = f"set {variable(part.port)} to use another port" if part.port else "see the log"
         process.wait_until(lambda: self._is_healthy(part), part.within_s, self._cancelled.is_set, fix)
+        self._healthy_since[part.name] = time.monotonic()
         if part.name == "kafka":
             self._new_broker()
         self.say(f"{part.name} is {'done' if part.once else 'up'} ({time.monotonic() - began:.1f} s)")
@@ -202,8 +207,8 @@ class Stack:
                 self._revive(part)
 
     def _schedule(self, part: Part, process: Process) -> None:
-        steady = time.time() - process.started > STEADY_S
-        delay = 0.5 if steady else min(LONGEST_BACKOFF_S, 2 * self._delays.get(part.name, 0.25))
+        steady = time.monotonic() - self._healthy_since.get(part.name, math.inf) > STEADY_S
+        delay = FIRST_BACKOFF_S if steady else min(LONGEST_BACKOFF_S, 2 * self._delays.get(part.name, FIRST_BACKOFF_S))
         self._delays[part.name] = delay
         self._due[part.name] = time.monotonic() + delay
         self.say(f"{part.name} {process.how_it_ended()}; restarting it in {delay:g} s")
