@@ -1,100 +1,156 @@
-"""Puts everything that is stored back into the log: ``python -m flows.replay``.
+"""Puts stored messages back into the log: ``python -m flows.replay``.
 
-For a broker that lost its log (the embedded one keeps it in memory only) and for a dataflow that lost its states.
-Catalogue and profiles come from PostgreSQL, events from the event store, in order of time and marked as stored, so
-that they are not stored again. It must be over before ingest takes new events: a user's older event that arrives
-more than the allowed lateness after a newer one is late.
+Catalogue and profiles come from PostgreSQL, events from the event store in order of time, all marked as stored. The
+dataflow counts none of them twice and writes their rows anew: that repairs an online store that lost rows while
+the dataflow lives. With --dead it is the dead letters that are sent again, to be judged anew.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import chain
+from typing import NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka import Message as Delivered
+from confluent_kafka import KafkaException
 from psycopg import OperationalError
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
-from feature_repo.events import Event
+from feature_repo.events import Event, Item, UserProfile, as_utc, to_us
+from flows import dead_letters
 from flows.console import tracked
 from flows.event_store import open_event_store
+from flows.log_writer import LogError, Outgoing, publish
 from flows.messages import STORED
 from flows.metadata import MetadataStore
 from infra.settings import Settings, SettingsError, load_settings
 
 console = Console()
 
-Outgoing = tuple[str, str, bytes]
-"""Topic, key, value."""
+_HEADERS = ((STORED, b"1"),)
+_TIME = TypeAdapter(datetime)
+
+Stored = Event | Item | UserProfile
 
 
-class ReplayError(RuntimeError):
-    """The broker did not take a message."""
+class Slice(NamedTuple):
+    """What is replayed: events with ``since_us <= time_us < until_us`` of one user; None: no bound, all users."""
+
+    since_us: int | None = None
+    until_us: int | None = None
+    user_id: str | None = None
+
+    @property
+    def timeless(self) -> bool:
+        """Whether catalogue and profiles, which have no time of their own, belong to it."""
+        return self.since_us is None and self.until_us is None
 
 
-def replay(settings: Settings) -> int:
-    """Publish catalogue, profiles and events; return the number of messages. Raises ReplayError."""
-    store, metadata = open_event_store(settings.event_store_url), MetadataStore(settings.database_url)
-    items, users = metadata.items(), metadata.users()
-    metadata.close()
-    messages: Iterable[Outgoing] = chain(
-        ((settings.topic_catalog, item.item_id, item.encode()) for item in items),
-        ((settings.topic_profiles, user.user_id, user.encode()) for user in users),
-        (_outgoing(settings, event) for event in store.scan()),
-    )
-    total = len(items) + len(users) + store.count()
-    if total:
-        publish(settings, tracked(messages, "replay", total=total, unit="messages"))
-    return total
+EVERYTHING = Slice()
 
 
-def _outgoing(settings: Settings, event: Event) -> Outgoing:
-    return settings.topic_events, event.user_id, event.encode()
+def replay(settings: Settings, part: Slice = EVERYTHING) -> int:
+    """Publish what is stored; return the number of messages. Raises LogError, OperationalError, OSError."""
+    store = open_event_store(settings.event_store_url)
+    items, users = _entries(settings, part) if part.timeless else ([], [])
+    # Counting a slice would be reading it twice.
+    total = len(items) + len(users) + store.count() if part == EVERYTHING else None
+    sent = 0
+
+    def counted(messages: Iterator[Outgoing]) -> Iterator[Outgoing]:
+        nonlocal sent
+        for message in messages:
+            sent += 1
+            yield message
+
+    stored: Iterable[Stored] = chain(items, users, store.scan(*part))
+    messages = (_outgoing(settings, message) for message in stored)
+    publish(settings, counted(tracked(messages, "replay", total=total, unit="messages")))
+    store.close()
+    return sent
 
 
-def publish(settings: Settings, messages: Iterable[Outgoing]) -> None:
-    """Write messages to the log and wait until all are acknowledged. Raises ReplayError."""
-    failures: list[KafkaError] = []
-
-    def delivered(error: KafkaError | None, _: Delivered) -> None:
-        if error is not None:
-            failures.append(error)
-
-    # The partitioner is that of kafka-python and Java: a user's events must meet in one partition, whoever wrote them.
-    producer = Producer(
-        {
-            "bootstrap.servers": settings.kafka_bootstrap_servers,
-            "enable.idempotence": True,
-            "partitioner": "murmur2_random",
-            "linger.ms": 5,
-            "message.timeout.ms": 30_000,
-        }
-    )
-    for topic, key, value in messages:
-        while True:
-            try:
-                producer.produce(topic, value, key.encode(), headers={STORED: b"1"}, on_delivery=delivered)
-                break
-            except BufferError:
-                producer.poll(0.1)
-        producer.poll(0)
-        if failures:
-            break
-    producer.flush()
-    if failures:
-        raise ReplayError(f"{settings.kafka_bootstrap_servers}: {failures[0].str()}")
-
-
-def main() -> int:
-    """The command line."""
+def _entries(settings: Settings, part: Slice) -> tuple[list[Item], list[UserProfile]]:
+    metadata = MetadataStore(settings.database_url)
     try:
-        count = replay(load_settings())
-    except (SettingsError, ReplayError, KafkaException, OperationalError) as error:
+        if part.user_id is None:
+            return metadata.items(), metadata.users()
+        return [], [user for user in metadata.users() if user.user_id == part.user_id]
+    finally:
+        metadata.close()
+
+
+def _outgoing(settings: Settings, message: Stored) -> Outgoing:
+    match message:
+        case Event():
+            topic, key = settings.topic_events, message.user_id
+        case Item():
+            topic, key = settings.topic_catalog, message.item_id
+        case UserProfile():
+            topic, key = settings.topic_profiles, message.user_id
+    return Outgoing(topic, key.encode(), message.encode(), _HEADERS)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.replay",
+        description="Publish stored messages again: without options the catalogue, all profiles and all events. "
+        "Counts do not change; rows of the online store are written anew.",
+        epilog="T is ISO 8601 (UTC where it names no offset) or seconds since the epoch.",
+    )
+    parser.add_argument("--since", metavar="T", type=_time_us, help="only events of this time and later")
+    parser.add_argument("--until", metavar="T", type=_time_us, help="only events before this time")
+    parser.add_argument("--user", metavar="ID", help="only this user's events, and without a time his profile")
+    parser.add_argument(
+        "--dead", action="store_true", help="instead, send the dead letters since the last such run to their topics"
+    )
+    parser.add_argument("--reason", metavar="R", help="with --dead: only letters of this reason; the others stay")
+    return parser
+
+
+def _time_us(text: str) -> int:
+    try:
+        return to_us(as_utc(_TIME.validate_python(text)))
+    except (ValidationError, ValueError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time; give ISO 8601 such as 2026-01-31T12:00:00Z, or seconds since the epoch"
+        ) from None
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    sliced = options.since is not None or options.until is not None or options.user is not None
+    if options.dead and sliced:
+        parser.error("--dead takes no --since, --until or --user: it sends dead letters, not stored events")
+    if options.reason is not None and not options.dead:
+        parser.error("--reason goes with --dead only")
+    if options.since is not None and options.until is not None and options.since >= options.until:
+        parser.error("--since must be before --until")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    options = _options(arguments)
+    started = time.perf_counter()
+    try:
+        settings = load_settings()
+        if options.dead:
+            resent = dead_letters.resend(settings, options.reason)
+            console.print(dead_letters.table(resent))
+            count, what = resent.sent.total(), "dead letters"
+        else:
+            count, what = replay(settings, Slice(options.since, options.until, options.user)), "messages"
+    except (SettingsError, LogError, KafkaException, OperationalError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    console.print(f"replayed {count:,} messages")
+    took_s = time.perf_counter() - started
+    console.print(f"replayed {count:,} {what} in {took_s:.1f} s ({count / took_s:,.0f}/s)")
     return 0
 
 
