@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Path, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
 from pydantic_core import from_json
 
 from bento import errors
 from bento.asgi import JSON, Observed, is_json
+from bento.ingest.erasure import ErasureIntake
 from bento.ingest.metrics import IngestMetrics
-from bento.ingest.producer import EventLog, LogError, MessageTooLarge
+from bento.ingest.producer import EventLog, Headers, LogError, MessageTooLarge
+from bento.ingest.producer import Message as LogMessage
 from bento.ingest.schemas import (
     Accepted,
     BatchAccepted,
+    ErasureAccepted,
     Health,
     ItemFields,
     Upserted,
@@ -26,23 +29,26 @@ from bento.ingest.schemas import (
     body_of,
     document,
 )
-from feature_repo.events import BadEvent, Event, Item, Message, UserProfile, check_clock, describe
+from feature_repo.erasures import Erasures, Receipt
+from feature_repo.events import BadEvent, Event, Id, Item, Message, UserProfile, check_clock, describe
 from infra.settings import Settings
 
 
 class Intake:
-    """Takes events, catalogue entries and profiles into the log.
+    """Takes events, catalogue entries, profiles and erasures into the log.
 
     Args:
         settings: topics and limits.
         log: where messages go.
         metrics: what is counted.
+        erasures: the receipts of erasures.
     """
 
-    def __init__(self, settings: Settings, log: EventLog, metrics: IngestMetrics) -> None:
+    def __init__(self, settings: Settings, log: EventLog, metrics: IngestMetrics, erasures: Erasures) -> None:
         self.settings = settings
         self.log = log
         self.metrics = metrics
+        self.erasures = ErasureIntake(settings, self._send, erasures)
 
     async def events(self, request: Request) -> Response:
         """Answer POST /events."""
@@ -70,6 +76,15 @@ class Intake:
         await self._send(topic, [(entity_id, message.encode())], None)
         return _created({"status": "accepted", "id": entity_id}, status=200)
 
+    async def erase(self, user_id: str) -> Response:
+        """Answer DELETE of a user."""
+        erasure = await self.erasures.erase(user_id)
+        return _created({"status": "accepted", "erasure_id": erasure.erasure_id}, status=202)
+
+    async def receipt(self, erasure_id: str) -> Response:
+        """Answer GET of an erasure."""
+        return _created((await self.erasures.receipt(erasure_id)).model_dump(), status=200)
+
     async def _array(self, values: list[Any]) -> Response:
         if len(values) > self.settings.max_batch_events:
             raise errors.Invalid(f"body: {len(values)} events; at most {self.settings.max_batch_events} at once")
@@ -92,17 +107,17 @@ class Intake:
         for event in events:
             self.metrics.events.labels(event.event_type).inc()
 
-    async def _send(self, topic: str, messages: Sequence[tuple[str, bytes]], details: Any) -> None:
+    async def _send(self, topic: str, messages: Sequence[LogMessage], details: Any, headers: Headers = ()) -> None:
         started = time.perf_counter()
         try:
-            await self.log.send(topic, messages)
+            await self.log.send(topic, messages, headers)
         except MessageTooLarge as error:
             self.metrics.rejected.labels("too_large").inc(len(messages))
             raise errors.TooLarge(f"the log does not take a message of this size: {error}") from None
         except LogError as error:
             self.metrics.rejected.labels("unavailable").inc(len(messages))
-            message = f"the log did not acknowledge ({error}); send it again, with the same event_id"
-            raise errors.Unavailable(message, details) from None
+            again = "send it again" + (", with the same event_id" if details else "")
+            raise errors.Unavailable(f"the log did not acknowledge ({error}); {again}", details) from None
         self.metrics.ack_seconds.observe(time.perf_counter() - started)
 
     async def _body(self, request: Request) -> bytes:
@@ -189,7 +204,7 @@ def build_app() -> FastAPI:
     app = FastAPI(
         title="Freshet ingest",
         version="1",
-        description="Events, catalogue entries and profiles, into the log.",
+        description="Events, catalogue entries, profiles and erasures, into the log.",
         responses=errors.documented(404, 405, 500),
     )
     errors.install(app)
@@ -212,6 +227,17 @@ def build_app() -> FastAPI:
         """Create or replace a profile."""
         intake = _intake(request)
         return await intake.upsert(request, UserProfile, "user_id", user_id, intake.settings.topic_profiles)
+
+    @app.delete("/users/{user_id}", status_code=202, responses=errors.documented(422, 503),
+                response_model=ErasureAccepted)  # fmt: skip
+    async def delete_user(request: Request, user_id: Annotated[Id, Path()]) -> Response:
+        """Forget a user everywhere. 202 means that it is bound to happen; the receipt tells how far it has come."""
+        return await _intake(request).erase(user_id)
+
+    @app.get("/erasures/{erasure_id}", responses=errors.documented(404, 422, 503), response_model=Receipt)
+    async def get_erasure(request: Request, erasure_id: Annotated[Id, Path()]) -> Response:
+        """The receipt of an erasure: each store, and when it was seen to hold nothing of the user."""
+        return await _intake(request).receipt(erasure_id)
 
     @app.get("/health", response_model=Health)
     async def health() -> Response:

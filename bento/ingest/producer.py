@@ -26,8 +26,9 @@ WATCH_INTERVAL_S = 1.0
 MAX_PENDING = 50_000
 """Messages that may wait for their ack at once; a broker that hangs must not fill the memory."""
 
-Message = tuple[str, bytes]
-"""Key and value."""
+Message = tuple[str, bytes | None]
+"""Key and value; without a value it ends what was said of the key."""
+Headers = Sequence[tuple[str, bytes]]
 
 
 class LogError(Exception):
@@ -67,8 +68,8 @@ class EventLog:
         """Whether a send has a chance."""
         return self._producer is not None
 
-    async def send(self, topic: str, messages: Sequence[Message]) -> None:
-        """Return when the broker has acknowledged every message.
+    async def send(self, topic: str, messages: Sequence[Message], headers: Headers = ()) -> None:
+        """Return when the broker has acknowledged every message; each bears the headers.
 
         Raises:
             LogUnavailable: it did not within ``broker_timeout_s``, or is away.
@@ -83,7 +84,8 @@ class EventLog:
         self._pending += len(messages)
         try:
             for key, value in messages:
-                producer.send(topic, value, key.encode()).add_callback(acks.acknowledged).add_errback(acks.failed)
+                sent = producer.send(topic, value, key.encode(), list(headers))
+                sent.add_callback(acks.acknowledged).add_errback(acks.failed)
             await asyncio.wait_for(acks.done, self._timeout_s)
         except MessageSizeTooLargeError as error:
             raise MessageTooLarge(str(error)) from error

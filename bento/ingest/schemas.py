@@ -41,6 +41,13 @@ class Upserted(BaseModel):
     id: str
 
 
+class ErasureAccepted(BaseModel):
+    """The user will be forgotten; GET /erasures/{erasure_id} tells how far it has come."""
+
+    status: Literal["accepted"] = "accepted"
+    erasure_id: str
+
+
 class Health(BaseModel):
     """Whether the service lives or is ready."""
 

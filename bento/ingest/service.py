@@ -10,6 +10,7 @@ import bentoml
 from bento.ingest import app as rest
 from bento.ingest.metrics import IngestMetrics
 from bento.ingest.producer import EventLog
+from feature_repo.erasures import Erasures
 from infra.settings import load_settings
 from infra.telemetry import setup_logging
 
@@ -33,7 +34,7 @@ class Ingest:
             logging.getLogger(chatty).setLevel(logging.WARNING)
         topics = [settings.topic_events, settings.topic_catalog, settings.topic_profiles]
         self.log = EventLog(settings, topics)
-        app.state.intake = rest.Intake(settings, self.log, IngestMetrics())
+        app.state.intake = rest.Intake(settings, self.log, IngestMetrics(), Erasures(settings.database_url))
         # What is loaded by now lives as long as the process: full collections need not look at it.
         gc.collect()
         gc.freeze()

@@ -239,9 +239,12 @@ def test_liveness_metrics_and_documents_are_ours(client: httpx.Client) -> None:
     assert "freshet_ingest_ack_seconds_bucket" in metrics
     assert client.get("/docs").status_code == 200
     document = client.get("/openapi.json").json()
-    assert {"/events", "/items/{item_id}", "/users/{user_id}", "/health", "/ready", "/metrics"} <= set(
-        document["paths"]
-    )
+    paths = {"/events", "/items/{item_id}", "/users/{user_id}", "/erasures/{erasure_id}", "/health", "/ready"}
+    assert paths | {"/metrics"} <= set(document["paths"])
+    erased = document["paths"]["/users/{user_id}"]["delete"]["responses"]
+    assert {"202", "422", "503"} <= set(erased)
+    assert erased["202"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ErasureAccepted"}
+    assert {"status", "stores"} <= set(document["components"]["schemas"]["Receipt"]["properties"])
     for status in ("400", "413", "415", "422", "503", "404", "405"):
         schema = document["paths"]["/events"]["post"]["responses"][status]["content"]["application/json"]["schema"]
         assert schema == {"$ref": "#/components/schemas/ErrorAnswer"}
