@@ -194,7 +194,8 @@ def test_a_letter_of_no_known_topic_is_kept(settings: Settings, die: Callable[..
 def test_a_run_that_is_killed_loses_nothing(settings: Settings, die: Callable[..., None]) -> None:
     letters = [b"%d" % n for n in range(30_000)]
     die("schema", *letters)
-    watcher = Consumer({"bootstrap.servers": settings.kafka_bootstrap_servers, "group.id": "test"})
+    servers = settings.kafka_bootstrap_servers
+    watcher = Consumer({"bootstrap.servers": servers, "group.id": "test", "fetch.wait.max.ms": 20})
     watcher.assign([TopicPartition(settings.topic_events, p, 0) for p in range(settings.topic_partitions)])
     environment = {"PATH": "/usr/bin:/bin", **settings.environment()}
     with subprocess.Popen([sys.executable, "-m", "flows.replay", "--dead"], env=environment) as run:
