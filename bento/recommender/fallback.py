@@ -15,6 +15,7 @@ from bento.recommender.ask import Ask, Choice, Floats, Numbers
 from bento.recommender.metrics import Metrics
 from bento.recommender.release import Release
 from bento.recommender.visitors import Visitor
+from feature_repo.events import pseudonym
 from models.scorer import Scorer, popular
 from models.sources import top
 
@@ -31,7 +32,9 @@ def choose(release: Release, visitor: Visitor, ask: Ask, now_us: int, metrics: M
             choice = step(release, visitor, ask, now_us)
         except Exception:
             metrics.failures.labels(step.__name__).inc()
-            log.exception("a step failed behind an answer", extra={"step": step.__name__, "user_id": ask.user_id})
+            log.exception(
+                "a step failed behind an answer", extra={"step": step.__name__, "user_key": pseudonym(ask.user_id)}
+            )
             continue
         if choice is not None:
             return choice

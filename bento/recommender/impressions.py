@@ -1,5 +1,6 @@
 """What was shown, with the feature values it was ranked by, to topic ``impressions``.
 
+The message and its key name the user by pseudonym only (``user_key``), so that an erasure has nothing to find here.
 Fire and forget: an answer never waits for the broker, and a dead broker only counts drops.
 """
 
@@ -16,6 +17,7 @@ import orjson
 
 from bento.recommender.ask import Floats, Json
 from bento.recommender.metrics import Metrics
+from feature_repo.events import pseudonym
 from infra.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -100,9 +102,9 @@ class Impressions:
 
     def _send(self, producer: Any, shown: Shown) -> None:
         try:
-            value = orjson.dumps(_message(shown), option=orjson.OPT_SERIALIZE_NUMPY)
-            key = shown.answer["user_id"].encode()
-            producer.produce(self._settings.topic_impressions, value, key, on_delivery=self._delivered)
+            user_key = pseudonym(shown.answer["user_id"])
+            value = orjson.dumps(_message(shown, user_key), option=orjson.OPT_SERIALIZE_NUMPY)
+            producer.produce(self._settings.topic_impressions, value, user_key.encode(), on_delivery=self._delivered)
         except BufferError:
             self._count.labels("dropped").inc()
         except Exception:
@@ -113,10 +115,11 @@ class Impressions:
         self._count.labels("sent" if error is None else "dropped").inc()
 
 
-def _message(shown: Shown) -> dict[str, Any]:
+def _message(shown: Shown, user_key: str) -> dict[str, Any]:
     answer, ranked = shown.answer, shown.features is not None
-    head = ("recommendation_id", "user_id", "model_version", "variant", "fallback", "feature_age_ms", "timestamp")
+    head = ("recommendation_id", "model_version", "variant", "fallback", "feature_age_ms", "timestamp")
     return {
+        "user_key": user_key,
         **{name: answer[name] for name in head},
         "items": [
             {"item_id": item["item_id"], "score": item["score"], "source": item["source"]}

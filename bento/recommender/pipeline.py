@@ -17,7 +17,7 @@ from bento.recommender.impressions import Impressions, Shown
 from bento.recommender.metrics import Metrics
 from bento.recommender.release import Release, Releases
 from bento.recommender.visitors import NOBODY, StoreAway, Visitor, Visitors, session_visitor
-from feature_repo.events import BadEvent, check_clock
+from feature_repo.events import BadEvent, check_clock, pseudonym
 from feature_repo.online import OnlineRow
 from feature_repo.request_features import empty_user
 from feature_repo.schema import ITEM_CATALOG, ITEM_FEATURES
@@ -91,7 +91,7 @@ class Pipeline:
         except StoreAway as error:
             self._say_away(str(error))
         except Exception:
-            log.exception("answering without the user's row", extra={"user_id": ask.user_id})
+            log.exception("answering without the user's row", extra={"user_key": pseudonym(ask.user_id)})
         else:
             self._say_away("")
             return visitor

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from confluent_kafka import Consumer
 
+from feature_repo.events import pseudonym
 from models.ranker import ranker_features
 
 
@@ -34,8 +35,11 @@ def messages(settings: Any, count: int) -> list[Any]:
 def test_every_answer_is_logged_with_its_items_and_feature_values(api: Any, settings: Any) -> None:
     personal = api.get("/recommend?user_id=user-1&k=4").json()
     popular = api.get("/recommend?user_id=nobody-yet&k=3").json()
-    found = {message.key().decode(): orjson.loads(message.value()) for message in messages(settings, 2)}
-    shown = found["user-1"]
+    logged = messages(settings, 2)
+    found = {message.key().decode(): orjson.loads(message.value()) for message in logged}
+    shown = found[pseudonym("user-1")]
+    assert [b"user-1" in message.value() for message in logged] == [False, False], "an erasure has nothing to find here"
+    assert {key: message["user_key"] for key, message in found.items()} == {key: key for key in found}
     assert shown["recommendation_id"] == personal["recommendation_id"]
     assert shown["model_version"] == personal["model_version"] and shown["fallback"] is None
     assert [item["item_id"] for item in shown["items"]] == [item["item_id"] for item in personal["recommendations"]]
@@ -43,5 +47,5 @@ def test_every_answer_is_logged_with_its_items_and_feature_values(api: Any, sett
     assert [len(row) for row in shown["features"]] == [len(ranker_features())] * 4
     column = shown["feature_names"].index("user_log_events")
     assert len({row[column] for row in shown["features"]}) == 1 and shown["features"][0][column] > 2
-    assert found["nobody-yet"]["fallback"] == "popular" == popular["fallback"]
-    assert len(found["nobody-yet"]["items"]) == 3 and found["nobody-yet"]["features"] == []
+    assert found[pseudonym("nobody-yet")]["fallback"] == "popular" == popular["fallback"]
+    assert len(found[pseudonym("nobody-yet")]["items"]) == 3 and found[pseudonym("nobody-yet")]["features"] == []
