@@ -75,6 +75,13 @@ class Process:
         children = _tree(self._guard.pid)
         return children[0].pid if children else None
 
+    def children(self) -> list[psutil.Process]:
+        """What the command itself has started, and lives."""
+        try:
+            return [child for child in psutil.Process(self.pid or 0).children() if is_alive(child)]
+        except psutil.NoSuchProcess:
+            return []
+
     @property
     def exit_code(self) -> int | None:
         """None while it runs; 128 + n when signal n ended it."""
@@ -162,6 +169,14 @@ def _tree(pid: int) -> list[psutil.Process]:
         return []
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process runs, and is not merely waiting for its parent to notice its end."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _kill(process: psutil.Process) -> None:
     with suppress(psutil.NoSuchProcess):
         process.kill()
@@ -171,7 +186,7 @@ def is_running(pid: int, started: float) -> bool:
     """Whether the process with this pid still is the one that was started at that time (seconds, +-2)."""
     try:
         process = psutil.Process(pid)
-        return abs(process.create_time() - started) < 2 and process.status() != psutil.STATUS_ZOMBIE
+        return abs(process.create_time() - started) < 2 and is_alive(process)
     except psutil.NoSuchProcess:
         return False
 

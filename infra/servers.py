@@ -33,6 +33,7 @@ class Part:
 
     ``url`` names the setting that says where the server is: when it points elsewhere, the part is not started.
     ``once``: the command is run to its end, and ``wanted`` says whether that is still to be done.
+    ``lone_worker``: the command only minds one worker; when that dies, the part has died.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Part:
     within_s: float = 60.0
     once: bool = False
     wanted: Callable[[Settings], bool] = _always
+    lone_worker: bool = False
 
 
 def script(name: str) -> str:
@@ -239,6 +241,7 @@ PARTS: dict[str, Part] = {
             needs=("kafka", "replay", "stream"),  # hence stopped before the dataflow, which reads what came last
             port="ingest_port",
             within_s=120.0,
+            lone_worker=True,  # BentoML itself looks after its workers every 10 s only
         ),
         Part(
             "recommender",
@@ -247,6 +250,7 @@ PARTS: dict[str, Part] = {
             needs=("kafka", "redis"),
             port="recommender_port",
             within_s=120.0,
+            lone_worker=True,  # BentoML itself looks after its workers every 10 s only
         ),
         Part(
             "stream",

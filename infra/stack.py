@@ -12,8 +12,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import IO, Self
 
+import psutil
+
 from infra import home
-from infra.processes import Process, StackError, free_ports, is_free, who_listens
+from infra.processes import Process, StackError, free_ports, is_alive, is_free, who_listens
 from infra.servers import ALL, PARTS, Part, recovery_folder
 from infra.settings import PREFIX, Settings, variable
 from infra.telemetry import THIRD_PARTIES_OFF
@@ -49,6 +51,7 @@ class Stack:
         self.parts = [part for part in PARTS.values() if part.name in parts and self._is_ours(part)]
         self._processes: dict[str, Process] = {}
         self._healthy_since: dict[str, float] = {}
+        self._workers: dict[str, list[psutil.Process]] = {}
         self._due: dict[str, float] = {}
         self._delays: dict[str, float] = {}
         self._cancelled = threading.Event()
@@ -148,6 +151,7 @@ class Stack:
             raise StackError(f"{part.name}: start cancelled")
         began = time.monotonic()
         self._healthy_since.pop(part.name, None)
+        self._workers.pop(part.name, None)
         log = self.settings.home / "logs" / f"{part.name}.log"
         process = Process(
             part.name,
@@ -162,6 +166,8 @@ class Stack:
         fix = f"set {variable(part.port)} to use another port" if part.port else "see the log"
         process.wait_until(lambda: self._is_healthy(part), part.within_s, self._cancelled.is_set, fix)
         self._healthy_since[part.name] = time.monotonic()
+        if part.lone_worker:
+            self._workers[part.name] = process.children()
         if part.name == "kafka":
             self._new_broker()
         self.say(f"{part.name} is {'done' if part.once else 'up'} ({time.monotonic() - began:.1f} s)")
@@ -199,12 +205,17 @@ class Stack:
         """Look at every part once: report those that have died, restart those that are due. Call it repeatedly."""
         for part in self.parts:
             process = self._processes.get(part.name)
-            if part.once or process is None or process.exit_code is None:
+            if part.once or process is None or self._is_alive(part, process):
                 continue
             if part.name not in self._due:
                 self._schedule(part, process)
             elif time.monotonic() >= self._due[part.name]:
                 self._revive(part)
+
+    def _is_alive(self, part: Part, process: Process) -> bool:
+        if process.exit_code is None and not all(map(is_alive, self._workers.get(part.name, ()))):
+            process.kill()
+        return process.exit_code is None
 
     def _schedule(self, part: Part, process: Process) -> None:
         steady = time.monotonic() - self._healthy_since.get(part.name, math.inf) > STEADY_S

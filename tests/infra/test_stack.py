@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from infra.home import AlreadyRuns, read_state, write_state
 from infra.local import Stack, StackError
 from infra.processes import Process, free_ports
 from infra.settings import ROOT, Settings
+from infra.stack import STEADY_S
 
 SERVERS = ("kafka", "redis", "postgres")
 
@@ -164,6 +166,28 @@ def test_a_dead_part_is_reported_and_restarted(home: Settings) -> None:
         stack.kill("redis")
         stack.watch()
         assert said[-1].endswith("; restarting it in 1 s"), "a part that keeps dying is restarted ever later"
+
+
+def test_a_part_that_was_healthy_for_a_while_is_restarted_at_once(home: Settings) -> None:
+    said: list[str] = []
+    with Stack(home, ("redis",), say=said.append) as stack:
+        for _ in range(2):
+            time.sleep(STEADY_S)
+            stack.kill("redis")
+            stack.watch()
+            assert said[-1].endswith("; restarting it in 0.25 s")
+            wait_for(lambda: stack.watch() or stack.process("redis").exit_code is None)
+
+
+def test_a_service_whose_worker_dies_is_restarted(home: Settings) -> None:
+    with Stack(home, ("kafka", "ingest")) as stack:
+        service = stack.process("ingest")
+        (worker,) = service.children()
+        worker.kill()
+        wait_for(lambda: stack.watch() or stack.process("ingest") is not service)
+        assert worker.pid not in [child.pid for child in stack.process("ingest").children()]
+        with urllib.request.urlopen(f"http://127.0.0.1:{stack.settings.ingest_port}/health", timeout=5) as answer:
+            assert answer.status == 200
 
 
 def test_an_empty_broker_makes_the_dataflow_forget_the_old_one(home: Settings) -> None:
