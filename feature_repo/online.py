@@ -83,7 +83,6 @@ class OnlineStore:
 
     def __init__(self, client: Any, views: Iterable[View], project: str = PROJECT) -> None:
         self._client = client
-        self._project = project
         self.codecs = {view.name: ViewCodec(view, project) for view in views}
 
     def write(self, rows: Mapping[str, Mapping[str, tuple[Row, int]]]) -> int:
@@ -106,24 +105,20 @@ class OnlineStore:
             pipe.execute()
         return count
 
-    def remove(self, entity: str, entity_ids: Iterable[str]) -> int:
-        """Remove entities: their rows of every view, served here or not, and their places in the change feed.
+    def remove(self, view_name: str, entity_ids: Iterable[str]) -> int:
+        """Remove rows of one view, and the entities' places in the change feed. Returns how many rows there were.
 
-        Args:
-            entity: the join key, such as ``user_id``.
-            entity_ids: who is removed; an unknown one is no error.
-
-        Returns:
-            The number of entities that had rows.
+        A hash goes with the last of its fields: an entity's rows of other views stay.
         """
         ids = list(entity_ids)
         if not ids:
             return 0
-        prefix, project = wire.entity_prefix(entity), self._project.encode()
+        codec = self.codecs[view_name]
         pipe = self._client.pipeline(transaction=False)
-        pipe.unlink(*(wire.entity_key(prefix, entity_id, project) for entity_id in ids))
-        pipe.zrem(changed_key(entity), *ids)
-        return int(pipe.execute()[0])
+        for entity_id in ids:
+            pipe.hdel(codec.key(entity_id), *codec.hash_fields)
+        pipe.zrem(changed_key(codec.view.entity), *ids)
+        return sum(map(bool, pipe.execute()[:-1]))
 
     def read(self, view_name: str, entity_ids: Sequence[str]) -> list[OnlineRow | None]:
         """Rows of one view, in the order of ``entity_ids``; None where an entity has none."""
@@ -149,6 +144,7 @@ class EntityRequest:
 
     def __init__(self, codecs: Sequence[ViewCodec]) -> None:
         self._codecs = codecs
+        self.views = [codec.view for codec in codecs]
         self.hash_fields = [name for codec in codecs for name in codec.hash_fields]
 
     def key(self, entity_id: str) -> bytes:
@@ -163,6 +159,8 @@ class EntityRequest:
         return rows
 
 
-def is_fresh(row: OnlineRow | None, now_us: int, ttl_s: float) -> bool:
-    """Whether a row exists and is younger than its time to live; Feast does not enforce this on read."""
-    return row is not None and now_us - row.time_us <= ttl_s * MICROSECONDS
+def if_fresh(view: View, row: OnlineRow | None, now_us: int, ttl_s: float) -> OnlineRow | None:
+    """The row, or None when its view expires and it is older than ``ttl_s``; Feast does not enforce this on read."""
+    if row is None or (view.expires and now_us - row.time_us > ttl_s * MICROSECONDS):
+        return None
+    return row

@@ -11,34 +11,29 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
+
+from feature_repo.events import MAX_CLOCK_SKEW_S
+from flows.history import History, Stored
+from flows.messages import Arrival, Source
 
 log = logging.getLogger(__name__)
 
 BATCH_SIZE = 1_000
 LOOK_EVERY = timedelta(milliseconds=2)
 METADATA_TIMEOUT_S = 10.0
+TELL_LAG_EVERY_S = 1.0
+MARGIN_MS = int(1_000 * (MAX_CLOCK_SKEW_S + 3_600))
+"""Before the newest stored event: how far ahead its client's clock may have been, and what workers had in hand."""
 
 Place = tuple[str, int]
 """Topic and partition."""
-
-
-class Source(NamedTuple):
-    """A message as it lies in the log; ``logged_ms`` since the epoch, -1 when the log does not say."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
-    logged_ms: int
 
 
 class LogReader:
@@ -46,26 +41,37 @@ class LogReader:
 
     Args:
         options: librdkafka's, without a group.
+        tell_lag: called about once a second for each partition with topic, partition, messages not yet read, and the
+            age in seconds of the last one read (0 when none is left).
     """
 
-    def __init__(self, options: Mapping[str, str]) -> None:
+    def __init__(self, options: Mapping[str, str], tell_lag: Callable[[str, int, int, float], None]) -> None:
         self.options = dict(options)
+        self._tell_lag = tell_lag
         self._consumers: dict[int, _Consumer] = {}
 
     def of_this_worker(self) -> _Consumer:
         """The consumer of the calling thread: Bytewax runs each worker in a thread of its own."""
         worker = threading.get_ident()
         if worker not in self._consumers:
-            self._consumers[worker] = _Consumer(self.options)
+            self._consumers[worker] = _Consumer(self.options, self._tell_lag)
         return self._consumers[worker]
 
 
-class LogSource(FixedPartitionedSource[Source, int]):
-    """One topic, from its beginning or from where the recovery store says."""
+class LogSource(FixedPartitionedSource[Source | Arrival, int | None]):
+    """One topic, from where the recovery store says; where that says nothing, what is stored and then the log.
 
-    def __init__(self, reader: LogReader, topic: str) -> None:
-        self._reader = reader
-        self._topic = topic
+    Args:
+        reader: the consumers.
+        topic: its name.
+        stored: opens the store of what the topic's messages have led to.
+        count: told how many stored messages were read.
+    """
+
+    def __init__(self, reader: LogReader, topic: str, stored: Stored, count: Callable[[int], None]) -> None:
+        self._reader, self._topic, self._stored, self._count = reader, topic, stored, count
+        self._histories: dict[int, History] = {}
+        self._partitions = 0
 
     def list_parts(self) -> list[str]:
         brokers = self._reader.options["bootstrap.servers"]
@@ -76,34 +82,53 @@ class LogSource(FixedPartitionedSource[Source, int]):
         )
         if found.error is not None:
             raise RuntimeError(f"topic {self._topic}: {found.error.str()}; `python -m infra.topics` creates topics")
+        self._partitions = len(found.partitions)
         return [f"{partition}-{self._topic}" for partition in found.partitions]
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _Partition:
         partition = int(for_part.partition("-")[0])
-        return _Partition(self._reader.of_this_worker(), (self._topic, partition), resume_state)
+        history = None if resume_state is not None else self._history_of_this_worker()
+        return _Partition(self._reader.of_this_worker(), (self._topic, partition), resume_state, history)
+
+    def _history_of_this_worker(self) -> History:
+        worker = threading.get_ident()
+        if worker not in self._histories:
+            self._histories[worker] = History(self._topic, self._stored, self._partitions, self._count)
+        return self._histories[worker]
 
 
-class _Partition(StatefulSourcePartition[Source, int]):
-    """One partition; its state is the offset of the next message to give out."""
+class _Partition(StatefulSourcePartition[Source | Arrival, int | None]):
+    """One partition; its state is the offset of the next message to give out, None as long as history is read."""
 
-    def __init__(self, consumer: _Consumer, place: Place, offset: int | None) -> None:
-        self._consumer = consumer
-        self._place = place
-        self._offset = OFFSET_BEGINNING if offset is None else offset
+    def __init__(self, consumer: _Consumer, place: Place, offset: int | None, history: History | None) -> None:
+        self._consumer, self._place, self._offset, self._history = consumer, place, offset, history
         self._awake: datetime | None = None
-        consumer.add(place, self._offset)
+        if history is not None:
+            history.add(place[1])
+        if offset is not None:
+            consumer.add(place, offset)
 
-    def next_batch(self) -> list[Source]:
+    def next_batch(self) -> Sequence[Source | Arrival]:
+        if self._history is not None:
+            stored = self._history.take(self._place[1])
+            if stored is not None:
+                return stored
+            self._open_log(self._history.newest_us(self._place[1]))
         batch = self._consumer.take(self._place)
         if batch:
             self._offset = batch[-1].offset + 1
         self._awake = None if batch else datetime.now(UTC) + LOOK_EVERY
         return batch
 
+    def _open_log(self, newest_us: int | None) -> None:
+        self._history = None
+        self._offset = self._consumer.offset_after(self._place, newest_us)
+        self._consumer.add(self._place, self._offset)
+
     def next_awake(self) -> datetime | None:
         return self._awake
 
-    def snapshot(self) -> int:
+    def snapshot(self) -> int | None:
         return self._offset
 
     def close(self) -> None:
@@ -113,15 +138,31 @@ class _Partition(StatefulSourcePartition[Source, int]):
 class _Consumer:
     """Reads several partitions at once and keeps for each what the others' turn brought."""
 
-    def __init__(self, options: Mapping[str, str]) -> None:
+    def __init__(self, options: Mapping[str, str], tell_lag: Callable[[str, int, int, float], None]) -> None:
         self._consumer = Consumer({**options, "group.id": "unused", "enable.auto.commit": "false"})
+        self._tell_lag = tell_lag
         self._next: dict[Place, int] = {}
         self._waiting: dict[Place, list[Source]] = defaultdict(list)
+        self._read_ms: dict[Place, int] = {}
         self._assigned = 0
-        self._polled = 0.0
+        self._polled = self._told = 0.0
 
     def add(self, place: Place, offset: int) -> None:
         self._next[place] = offset
+
+    def offset_after(self, place: Place, newest_us: int | None) -> int:
+        """Where to begin after a history: a margin before its newest message could have entered the log."""
+        if newest_us is None:
+            return OFFSET_BEGINNING
+        try:
+            # The end first: what comes in between the two questions lies after it.
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=METADATA_TIMEOUT_S)
+            since = TopicPartition(*place, newest_us // 1_000 - MARGIN_MS)
+            (found,) = self._consumer.offsets_for_times([since], timeout=METADATA_TIMEOUT_S)
+        except KafkaException as error:
+            log.warning("the log does not tell offsets by time; reading all of it", extra={"error": repr(error)})
+            return OFFSET_BEGINNING
+        return int(end if found.offset == OFFSET_END else found.offset)
 
     def take(self, place: Place) -> list[Source]:
         """What has come in for one partition; does not wait."""
@@ -131,7 +172,7 @@ class _Consumer:
         return batch
 
     def remove(self, place: Place) -> None:
-        del self._next[place]
+        self._next.pop(place, None)
         if not self._next:
             self._consumer.close()
 
@@ -149,9 +190,21 @@ class _Consumer:
                 log.warning("the log reports an error; reading on", extra={"error": error.str()})
                 continue
             source = _source(message)
-            self._waiting[source.topic, source.partition].append(source)
-            self._next[source.topic, source.partition] = source.offset + 1
+            place = source.topic, source.partition
+            self._waiting[place].append(source)
+            self._next[place] = source.offset + 1
+            self._read_ms[place] = source.logged_ms
         self._polled = now
+        if now - self._told > TELL_LAG_EVERY_S:
+            self._tell()
+            self._told = now
+
+    def _tell(self) -> None:
+        for place, offset in self._next.items():
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            left = max(0, end - offset) if offset >= 0 else 0
+            age_s = time.time() - self._read_ms[place] / 1_000 if left and place in self._read_ms else 0.0
+            self._tell_lag(*place, left, max(0.0, age_s))
 
 
 def _source(message: Any) -> Source:

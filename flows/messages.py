@@ -7,35 +7,86 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from feature_repo.events import MICROSECONDS, BadEvent, Event, Message, check_clock, decode
+from feature_repo.erasures import KIND_HEADER
+from feature_repo.events import MICROSECONDS, BadEvent, Erasure, Event, Message, UserProfile, check_clock, decode
 from feature_repo.state import Row
-from flows.log_source import Source
 
 STORED = "stored"
-"""Header of a message that a replay took from the event store, where it need not be written again."""
+"""Header of a message that a replay took from a store, where it need not be written again."""
+
+
+class Source(NamedTuple):
+    """A message as it lies in the log; ``logged_ms`` since the epoch, -1 when the log does not say."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    logged_ms: int
 
 
 class Arrival(NamedTuple):
-    """A valid message; ``logged_us`` is when it entered the log."""
+    """A valid message.
+
+    Attributes:
+        message: Event, Erasure, Item, UserProfile, Withdrawn or Refresh.
+        logged_us: when it entered the log.
+        source: where it lay in the log; None: it was read from a store at the start.
+        stored: it was taken from a store, where it need not be written again.
+    """
 
     message: Any
     logged_us: int
-    source: Source
+    source: Source | None = None
+    stored: bool = False
 
     @property
-    def stored(self) -> bool:
-        """Whether a replay took it from the event store."""
-        return any(name == STORED for name, _ in self.source.headers)
+    def quiet(self) -> bool:
+        """Whether rows need not follow it: a Refresh will come when all of its kind have passed."""
+        return self.source is None
+
+
+class Withdrawn(NamedTuple):
+    """The log's tombstone of a profile."""
+
+    user_id: str
+
+
+class Refresh(NamedTuple):
+    """The row of the user, or of one of his items, is to be written although nothing has changed."""
+
+    user_id: str
+    item_id: str | None = None
 
 
 class RowWrite(NamedTuple):
-    """One entity's new row of one view, as of ``time_us``; ``logged_us``: when its newest message entered the log."""
+    """One entity's new row of one view, as of ``time_us``.
+
+    ``logged_us``: when the newest message in it entered the log; 0: it is no news.
+    """
 
     view: str
     entity_id: str
     row: Row
     time_us: int
     logged_us: int
+
+
+class RowRemoval(NamedTuple):
+    """One entity's row of one view, to be removed."""
+
+    view: str
+    entity_id: str
+
+
+class Forgotten(NamedTuple):
+    """A user's state is gone; everything of his before ``until_us`` must go everywhere else too."""
+
+    user_id: str
+    erasure_id: str
+    until_us: int
 
 
 class DeadLetter(NamedTuple):
@@ -46,24 +97,35 @@ class DeadLetter(NamedTuple):
     detail: str
 
 
-def read_messages(kind: type[Message], sources: Iterable[Source]) -> Iterator[Arrival | DeadLetter]:
+def read_messages(kind: type[Message], found: Iterable[Source | Arrival]) -> Iterator[Arrival | DeadLetter]:
     """Decode a batch of the log's messages; one that is wrong becomes a dead letter and stops nothing."""
     now_us = time.time_ns() // 1_000
-    for source in sources:
-        logged_us = _logged_us(source, now_us)
+    for source in found:
+        if isinstance(source, Arrival):
+            yield source
+            continue
+        logged_us = source.logged_ms * 1_000 if source.logged_ms > 0 else now_us
         try:
-            message = decode(kind, source.value or b"")
-            if isinstance(message, Event):
-                message = _completed(message, source, logged_us)
-                # By the log's clock, so that reading again judges alike; not beyond ours, if a producer's is wrong.
-                check_clock(message, min(now_us, logged_us))
-            yield Arrival(message, logged_us, source)
+            yield Arrival(_read(kind, source, logged_us, now_us), logged_us, source, _stored(source))
         except BadEvent as error:
             yield DeadLetter(source, error.reason, error.detail)
 
 
-def _logged_us(source: Source, now_us: int) -> int:
-    return source.logged_ms * 1_000 if source.logged_ms > 0 else now_us
+def _read(kind: type[Message], source: Source, logged_us: int, now_us: int) -> Any:
+    if kind is UserProfile and source.value is None and source.key:
+        return Withdrawn(source.key.decode())
+    if kind is Event and KIND_HEADER in source.headers:
+        return decode(Erasure, source.value or b"")
+    message = decode(kind, source.value or b"")
+    if isinstance(message, Event):
+        message = _completed(message, source, logged_us)
+        # By the log's clock, so that reading again judges alike; not beyond ours, if a producer's is wrong.
+        check_clock(message, min(now_us, logged_us))
+    return message
+
+
+def _stored(source: Source) -> bool:
+    return bool(source.headers) and any(name == STORED for name, _ in source.headers)
 
 
 def _completed(event: Event, source: Source, logged_us: int) -> Event:

@@ -18,21 +18,23 @@ CREATE TABLE IF NOT EXISTS items (
     published_at timestamptz,
     price double precision
 );
+ALTER TABLE items ADD COLUMN IF NOT EXISTS logged_us bigint NOT NULL DEFAULT 0;
 CREATE TABLE IF NOT EXISTS users (
     user_id text PRIMARY KEY,
     segments jsonb NOT NULL
 );
+ALTER TABLE users ADD COLUMN IF NOT EXISTS logged_us bigint NOT NULL DEFAULT 0;
 """
 
 UPSERT_ITEM = """
-INSERT INTO items (item_id, title, categories, published_at, price) VALUES (%s, %s, %s, %s, %s)
+INSERT INTO items (item_id, title, categories, published_at, price, logged_us) VALUES (%s, %s, %s, %s, %s, %s)
 ON CONFLICT (item_id) DO UPDATE SET title = excluded.title, categories = excluded.categories,
-    published_at = excluded.published_at, price = excluded.price
+    published_at = excluded.published_at, price = excluded.price, logged_us = excluded.logged_us
 """
 
 UPSERT_USER = """
-INSERT INTO users (user_id, segments) VALUES (%s, %s)
-ON CONFLICT (user_id) DO UPDATE SET segments = excluded.segments
+INSERT INTO users (user_id, segments, logged_us) VALUES (%s, %s, %s)
+ON CONFLICT (user_id) DO UPDATE SET segments = excluded.segments, logged_us = excluded.logged_us
 """
 
 
@@ -48,16 +50,26 @@ class MetadataStore:
     def __init__(self, database_url: str) -> None:
         self._database = Database(database_url, TABLES)
 
-    def upsert_items(self, items: Sequence[Item]) -> None:
-        """Write items in one transaction; the last of an id wins."""
+    def upsert_items(self, items: Sequence[Item], logged_us: Sequence[int] = ()) -> None:
+        """Write items in one transaction; the last of an id wins.
+
+        Args:
+            items: catalogue entries.
+            logged_us: when each entered the log, microseconds since the epoch; empty: unknown.
+        """
+        times = logged_us or [0] * len(items)
         self._write(
             UPSERT_ITEM,
-            [(i.item_id, i.title, _json(i.categories), i.published_at, i.price) for i in items],
+            [
+                (i.item_id, i.title, _json(i.categories), i.published_at, i.price, at)
+                for i, at in zip(items, times, strict=True)
+            ],
         )
 
-    def upsert_users(self, users: Sequence[UserProfile]) -> None:
-        """Write profiles in one transaction; the last of an id wins."""
-        self._write(UPSERT_USER, [(u.user_id, _json(u.segments)) for u in users])
+    def upsert_users(self, users: Sequence[UserProfile], logged_us: Sequence[int] = ()) -> None:
+        """Write profiles in one transaction, as ``upsert_items`` does."""
+        times = logged_us or [0] * len(users)
+        self._write(UPSERT_USER, [(u.user_id, _json(u.segments), at) for u, at in zip(users, times, strict=True)])
 
     def delete_users(self, user_ids: Sequence[str]) -> None:
         """Delete profiles in one transaction; an unknown id is no error."""
@@ -65,16 +77,26 @@ class MetadataStore:
 
     def items(self) -> list[Item]:
         """The catalogue, by id."""
-        rows = self._read("SELECT item_id, title, categories, published_at, price FROM items ORDER BY item_id")
-        return [
-            Item(item_id=row[0], title=row[1], categories=tuple(row[2]), published_at=row[3], price=row[4])
-            for row in rows
-        ]
+        return [item for item, _ in self.logged_items()]
 
     def users(self) -> list[UserProfile]:
         """The profiles, by id."""
-        rows = self._read("SELECT user_id, segments FROM users ORDER BY user_id")
-        return [UserProfile(user_id=row[0], segments=tuple(row[1])) for row in rows]
+        return [user for user, _ in self.logged_users()]
+
+    def logged_items(self) -> list[tuple[Item, int]]:
+        """The catalogue, and when each entry entered the log, in microseconds since the epoch (0: unknown)."""
+        rows = self._read(
+            "SELECT item_id, title, categories, published_at, price, logged_us FROM items ORDER BY item_id"
+        )
+        return [
+            (Item(item_id=row[0], title=row[1], categories=tuple(row[2]), published_at=row[3], price=row[4]), row[5])
+            for row in rows
+        ]
+
+    def logged_users(self) -> list[tuple[UserProfile, int]]:
+        """The profiles, and when each entered the log."""
+        rows = self._read("SELECT user_id, segments, logged_us FROM users ORDER BY user_id")
+        return [(UserProfile(user_id=row[0], segments=tuple(row[1])), row[2]) for row in rows]
 
     def close(self) -> None:
         """Close the connection; the next call opens a new one."""

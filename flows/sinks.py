@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import psycopg
@@ -16,12 +16,13 @@ import redis
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from confluent_kafka import KafkaException, Producer
 
-from feature_repo.events import MICROSECONDS, Event, Item, UserProfile
+from feature_repo.erasures import DATAFLOW, Erasures
+from feature_repo.events import Event, UserProfile
 from feature_repo.online import OnlineStore
 from feature_repo.schema import ITEM_CATALOG, ITEM_FEATURES, USER_FEATURES, USER_PROFILE, USER_SEEN
 from feature_repo.state import Row
 from flows.event_store import open_event_store
-from flows.messages import DeadLetter, RowWrite
+from flows.messages import Arrival, DeadLetter, Forgotten, RowRemoval, RowWrite, Withdrawn
 from flows.metadata import MetadataStore
 from flows.stream_metrics import StreamMetrics
 from infra.settings import Settings
@@ -76,53 +77,100 @@ class _Partition(StatelessSinkPartition[T]):
                 delay_s = min(2 * delay_s, LONGEST_DELAY_S)
 
 
-def online_rows(settings: Settings, metrics: StreamMetrics) -> Sink[RowWrite]:
+def online_rows(settings: Settings, metrics: StreamMetrics) -> Sink[RowWrite | RowRemoval]:
     """Feast's rows in Redis, the last of a key in a batch only."""
 
-    def connect() -> Write[RowWrite]:
+    def connect() -> Write[RowWrite | RowRemoval]:
         # No retries of the client's own: the sink's are the ones that are logged and counted.
         client = redis.Redis.from_url(settings.redis_url, retry=None, socket_timeout=5, socket_connect_timeout=2)
         store = OnlineStore(client, VIEWS)
-        ages = {view.name: metrics.freshness.labels(view.name) for view in VIEWS if view is not USER_SEEN}
 
-        def write(writes: list[RowWrite]) -> None:
+        def write(changes: list[RowWrite | RowRemoval]) -> None:
             rows: dict[str, dict[str, tuple[Row, int]]] = defaultdict(dict)
-            for w in writes:
-                rows[w.view][w.entity_id] = (w.row, w.time_us)
-            store.write(rows)
-            now_us = time.time_ns() // 1_000
-            for w in writes:
-                if w.view in ages:
-                    ages[w.view].observe(max(now_us - w.logged_us, 0) / MICROSECONDS)
+            removed: dict[str, list[str]] = defaultdict(list)
+            for change in changes:
+                if isinstance(change, RowWrite):
+                    rows[change.view][change.entity_id] = (change.row, change.time_us)
+                else:
+                    rows[change.view].pop(change.entity_id, None)
+                    removed[change.view].append(change.entity_id)
+            for view, entity_ids in removed.items():
+                store.remove(view, entity_ids)
+            metrics.rows.inc(store.write(rows))
+            metrics.observe_rows(changes)
 
         return write
 
     return Sink("redis", connect, (redis.RedisError, OSError), metrics)
 
 
-def raw_events(settings: Settings, metrics: StreamMetrics) -> Sink[Event]:
-    """The event store."""
-    return Sink("event_store", lambda: open_event_store(settings.event_store_url).append, (OSError,), metrics)
+def raw_events(settings: Settings, metrics: StreamMetrics) -> Sink[Event | Forgotten]:
+    """The event store: events, and between them users to be forgotten, in this order."""
+
+    def connect() -> Write[Event | Forgotten]:
+        store = open_event_store(settings.event_store_url)
+
+        def write(changes: list[Event | Forgotten]) -> None:
+            events: list[Event] = []
+            for change in changes:
+                if isinstance(change, Event):
+                    events.append(change)
+                else:
+                    store.append(events)
+                    events = []
+                    store.erase(change.user_id, change.until_us)
+            store.append(events)
+
+        return write
+
+    return Sink("event_store", connect, (OSError,), metrics)
 
 
-def catalogue(settings: Settings, metrics: StreamMetrics) -> Sink[Item]:
+def catalogue(settings: Settings, metrics: StreamMetrics) -> Sink[Arrival]:
     """The catalogue in PostgreSQL."""
-    return Sink(
-        "items",
-        lambda: _last_of_each(MetadataStore(settings.database_url).upsert_items, "item_id"),
-        (psycopg.Error,),
-        metrics,
-    )
+
+    def connect() -> Write[Arrival]:
+        store = MetadataStore(settings.database_url)
+
+        def write(arrivals: list[Arrival]) -> None:
+            last = list({arrival.message.item_id: arrival for arrival in arrivals}.values())
+            store.upsert_items([arrival.message for arrival in last], [arrival.logged_us for arrival in last])
+
+        return write
+
+    return Sink("items", connect, (psycopg.Error,), metrics)
 
 
-def profiles(settings: Settings, metrics: StreamMetrics) -> Sink[UserProfile]:
-    """The profiles in PostgreSQL."""
-    return Sink(
-        "users",
-        lambda: _last_of_each(MetadataStore(settings.database_url).upsert_users, "user_id"),
-        (psycopg.Error,),
-        metrics,
-    )
+def profiles(settings: Settings, metrics: StreamMetrics) -> Sink[Arrival]:
+    """The profiles in PostgreSQL, without those that were withdrawn."""
+
+    def connect() -> Write[Arrival]:
+        store = MetadataStore(settings.database_url)
+
+        def write(arrivals: list[Arrival]) -> None:
+            last = list({arrival.message.user_id: arrival for arrival in arrivals}.values())
+            kept = [arrival for arrival in last if isinstance(arrival.message, UserProfile)]
+            store.delete_users([arrival.message.user_id for arrival in last if isinstance(arrival.message, Withdrawn)])
+            store.upsert_users([arrival.message for arrival in kept], [arrival.logged_us for arrival in kept])
+
+        return write
+
+    return Sink("users", connect, (psycopg.Error,), metrics)
+
+
+def erasures(settings: Settings, metrics: StreamMetrics) -> Sink[Forgotten]:
+    """The dataflow's part in the receipts."""
+
+    def connect() -> Write[Forgotten]:
+        receipts = Erasures(settings.database_url)
+
+        def write(forgotten: list[Forgotten]) -> None:
+            for _, erasure_id, until_us in forgotten:
+                receipts.done(erasure_id, DATAFLOW, until_us)
+
+        return write
+
+    return Sink("erasures", connect, (psycopg.Error,), metrics)
 
 
 def dead_letters(settings: Settings, metrics: StreamMetrics) -> Sink[DeadLetter]:
@@ -160,7 +208,3 @@ def dead_letters(settings: Settings, metrics: StreamMetrics) -> Sink[DeadLetter]
         return write
 
     return Sink("dead_letters", connect, (KafkaException, BufferError), metrics)
-
-
-def _last_of_each(upsert: Callable[[Sequence[T]], None], id_field: str) -> Write[T]:
-    return lambda messages: upsert(list({getattr(m, id_field): m for m in messages}.values()))

@@ -4,24 +4,27 @@ Kafka -> decode (what is wrong: dead letters) -> the user's state, each event on
 rows in Redis; the raw event into the event store. Catalogue entries and profiles go to PostgreSQL and Redis.
 
 After a restart Bytewax goes on from its last snapshot and gives out again what came after it: states are as of
-the snapshot too, and every sink takes repeats, so counts stay exact.
+the snapshot too, and every sink takes repeats, so counts stay exact. Without a snapshot everything that is stored is
+read first (``flows.history``), then the log.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
+from operator import attrgetter
 from typing import Any, TypeGuard, cast
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream
 
-from feature_repo.events import Event, Item, Message, UserProfile
+from feature_repo.events import Event, Item, Message, UserProfile, pseudonym
 from feature_repo.schema import ITEM_CATALOG, USER_PROFILE
-from flows import sinks
+from flows import history, sinks
 from flows.log_source import LogReader, LogSource
 from flows.logics import ItemLogic, UserLogic, UserUpdate
-from flows.messages import Arrival, DeadLetter, RowWrite, read_messages
+from flows.messages import Arrival, DeadLetter, Forgotten, RowRemoval, RowWrite, Withdrawn, read_messages
 from flows.stream_metrics import StreamMetrics
 from infra.settings import Settings, load_settings
 from infra.telemetry import setup_logging
@@ -39,31 +42,32 @@ def flow() -> Dataflow:
 def build(settings: Settings, metrics: StreamMetrics) -> Dataflow:
     """The dataflow."""
     flow = Dataflow("freshet")
-    reader = LogReader(consumer_options(settings))
-    events, bad_events = _messages(flow, LogSource(reader, settings.topic_events), Event)
-    items, bad_items = _messages(flow, LogSource(reader, settings.topic_catalog), Item)
-    users, bad_users = _messages(flow, LogSource(reader, settings.topic_profiles), UserProfile)
+    reader = LogReader(consumer_options(settings), metrics.tell_lag)
+    events = LogSource(reader, settings.topic_events, partial(history.events, settings), metrics.count_stored)
+    items = LogSource(reader, settings.topic_catalog, partial(history.items, settings), metrics.count_stored)
+    users = LogSource(reader, settings.topic_profiles, partial(history.users, settings), metrics.count_stored)
+    acts, bad_acts = _messages(flow, events, Event)
+    entries, bad_entries = _messages(flow, items, Item)
+    profiles, bad_profiles = _messages(flow, users, UserProfile)
 
-    by_user = op.key_on("by_user", events, lambda arrival: arrival.message.user_id)
+    # By pseudonym: keys lie in the recovery store, where a forgotten user's id must not.
+    by_user = op.key_on("by_user", acts, lambda arrival: pseudonym(arrival.message.user_id))
     user_logic = partial(UserLogic, settings.lateness_s, metrics.count_event)
     updates: KeyedStream[UserUpdate] = op.stateful_batch("user_state", by_user, user_logic)
-    late = op.flat_map("late", updates, lambda update: update[1].late)
-    user_rows = op.flat_map("user_rows", updates, lambda update: update[1].rows)
-    admitted = op.flat_map("admitted", updates, lambda update: update[1].admitted)
+    by_item = op.key_on("by_item", _each("counted", updates, "items"), lambda arrival: arrival.message.item_id)
+    item_rows = op.key_rm("item_rows", op.stateful_batch("item_state", by_item, ItemLogic))
 
-    by_item = op.key_on("by_item", admitted, lambda arrival: arrival.message.item_id)
-    item_rows = op.map("item_rows", op.stateful_batch("item_state", by_item, ItemLogic), lambda keyed: keyed[1])
-
-    item_entries = op.map("item_entries", items, item_entry)
-    user_entries = op.map("user_entries", users, user_entry)
-    rows = op.merge("rows", user_rows, item_rows, item_entries, user_entries)
+    entry_rows = op.map("entry_rows", entries, entry_row)
+    profile_rows = op.map("profile_rows", profiles, profile_row)
+    rows = op.merge("rows", _each("user_rows", updates, "rows"), item_rows, entry_rows, profile_rows)
     op.output("redis", rows, sinks.online_rows(settings, metrics))
 
-    fresh = op.filter_map("raw_events", admitted, lambda arrival: None if arrival.stored else arrival.message)
-    op.output("event_store", fresh, sinks.raw_events(settings, metrics))
-    op.output("items", op.map("item_messages", items, message_of), sinks.catalogue(settings, metrics))
-    op.output("users", op.map("user_messages", users, message_of), sinks.profiles(settings, metrics))
-    dead = op.merge("dead", bad_events, bad_items, bad_users, late)
+    raw = _each("raw", updates, "raw")
+    op.output("event_store", raw, sinks.raw_events(settings, metrics))
+    op.output("erasures", op.filter("forgotten", raw, _is_forgotten), sinks.erasures(settings, metrics))
+    op.output("items", op.filter("new_entries", entries, _is_new), sinks.catalogue(settings, metrics))
+    op.output("users", op.filter("new_profiles", profiles, _is_new), sinks.profiles(settings, metrics))
+    dead = op.merge("dead", bad_acts, bad_entries, bad_profiles, _each("late", updates, "dead"))
     op.output("dead_letters", dead, sinks.dead_letters(settings, metrics))
     return flow
 
@@ -76,8 +80,27 @@ def _messages(flow: Dataflow, source: LogSource, kind: type[Message]) -> tuple[S
     return usable.trues, cast("Stream[DeadLetter]", usable.falses)
 
 
+def _each(step: str, updates: KeyedStream[UserUpdate], part: str) -> Stream[Any]:
+    """One part of all updates, element by element."""
+    take = attrgetter(part)
+
+    def chained(batch: list[tuple[str, UserUpdate]]) -> Iterator[Any]:
+        for _, update in batch:
+            yield from take(update)
+
+    return op.flat_map_batch(step, updates, chained)
+
+
 def _is_arrival(found: Arrival | DeadLetter) -> TypeGuard[Arrival]:
     return isinstance(found, Arrival)
+
+
+def _is_forgotten(change: Event | Forgotten) -> bool:
+    return isinstance(change, Forgotten)
+
+
+def _is_new(arrival: Arrival) -> bool:
+    return not arrival.stored
 
 
 def consumer_options(settings: Settings) -> dict[str, str]:
@@ -95,18 +118,15 @@ def consumer_options(settings: Settings) -> dict[str, str]:
     }
 
 
-def item_entry(arrival: Arrival) -> RowWrite:
+def entry_row(arrival: Arrival) -> RowWrite:
     """The catalogue row of an item message."""
     item: Item = arrival.message
     return RowWrite(ITEM_CATALOG.name, item.item_id, item.row(), arrival.logged_us, arrival.logged_us)
 
 
-def user_entry(arrival: Arrival) -> RowWrite:
-    """The profile row of a user message."""
+def profile_row(arrival: Arrival) -> RowWrite | RowRemoval:
+    """The profile row of a user message, or its end."""
+    if isinstance(arrival.message, Withdrawn):
+        return RowRemoval(USER_PROFILE.name, arrival.message.user_id)
     user: UserProfile = arrival.message
     return RowWrite(USER_PROFILE.name, user.user_id, user.row(), arrival.logged_us, arrival.logged_us)
-
-
-def message_of(arrival: Arrival) -> Any:
-    """The message alone."""
-    return arrival.message

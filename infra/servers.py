@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
-from urllib.parse import unquote, urlparse
 from urllib.request import ProxyHandler, build_opener
 
 from infra import postgres
@@ -146,19 +145,6 @@ def _feast_is_older(settings: Settings) -> bool:
     return any(source.stat().st_mtime > registry.stat().st_mtime for source in sources)
 
 
-def _replay(settings: Settings) -> list[str]:
-    return [sys.executable, "-m", "flows.replay"]
-
-
-def _log_is_behind(settings: Settings) -> bool:
-    """Whether the embedded broker, which starts with an empty log, has to get the stored events back."""
-    store = settings.event_store_url
-    if not settings.is_embedded("kafka_bootstrap_servers") or not store.startswith("file://"):
-        return False
-    folder = Path(unquote(urlparse(store).path))
-    return any(folder.glob("*/*.parquet")) or any(folder.glob("open/*.jsonl"))
-
-
 def recovery_folder(settings: Settings) -> Path:
     """Bytewax's recovery store: the dataflow's states and its offsets in the log."""
     return settings.home / "recovery"
@@ -232,13 +218,11 @@ PARTS: dict[str, Part] = {
             grace_s=2.0,  # it would wait for its flow runs, and for its connections to time out
         ),
         Part("feast", _feast, needs=("redis", "postgres"), within_s=180.0, once=True, wanted=_feast_is_older),
-        # Before new events come in: a user's stored ones must not arrive after them.
-        Part("replay", _replay, needs=("kafka", "postgres"), within_s=1_800.0, once=True, wanted=_log_is_behind),
         Part(
             "ingest",
             _service("bento.ingest.service:Ingest", "ingest_port"),
             _http("ingest_port", "/health"),
-            needs=("kafka", "replay", "stream"),  # hence stopped before the dataflow, which reads what came last
+            needs=("kafka", "stream"),  # hence stopped before the dataflow, which reads what came last
             port="ingest_port",
             within_s=120.0,
             lone_worker=True,  # BentoML itself looks after its workers every 10 s only
@@ -256,7 +240,7 @@ PARTS: dict[str, Part] = {
             "stream",
             _stream,
             _stream_healthy,
-            needs=("kafka", "redis", "postgres", "replay"),
+            needs=("kafka", "redis", "postgres"),
             port="stream_metrics_port",
             prepare=_recovery,
             within_s=120.0,

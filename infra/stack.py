@@ -24,8 +24,8 @@ from infra.topics import ensure_topics
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.25, 30.0
 STEADY_S = 2.0
 """A part that was healthy for so long before it died is started again at once; any other, ever later."""
-FOLLOW_THE_LOG = ("replay", "ingest", "stream")
-"""Parts that start anew after a new, empty broker: no event may come in before the stored ones are back."""
+FOLLOW_THE_LOG = ("ingest", "stream")
+"""Parts that start anew after a new, empty broker."""
 
 
 class Stack:

@@ -73,15 +73,15 @@ def test_bad_late_and_repeated_messages_stop_nothing(
     log.send([event(10), event(11), event(10)])
     log.send_raw([(settings.topic_events, "u1", broken), (settings.topic_events, "u1", wrong)])
     log.send([future, old, event(12)])
-    log.send_raw([(settings.topic_catalog, "i1", b"[1]"), (settings.topic_profiles, "u1", None)])
+    log.send_raw([(settings.topic_catalog, "i1", b"[1]"), (settings.topic_catalog, "i1", None)])
     stack = start_stack(settings, "stream")
     log.expect([event(10), event(11), event(12)])
     dead = log.dead_letters(6)
     by_reason = sorted((headers["reason"], headers["topic"], value) for value, headers in dead)
     assert by_reason == [
         ("future", settings.topic_events, future.encode()),
+        ("json", settings.topic_catalog, None),
         ("json", settings.topic_events, broken),
-        ("json", settings.topic_profiles, None),
         ("late", settings.topic_events, old.encode()),
         ("schema", settings.topic_catalog, b"[1]"),
         ("schema", settings.topic_events, wrong),
@@ -147,7 +147,7 @@ def test_two_workers_share_the_work(settings: Settings, log: Any) -> None:
 def test_outages_and_a_lost_log_lose_nothing(
     home: Settings, make_log: Callable[[Settings], Any], start_stack: Callable[..., Any]
 ) -> None:
-    stack = start_stack(home, "kafka", "redis", "postgres", "replay", "stream")
+    stack = start_stack(home, "kafka", "redis", "postgres", "stream")
     log = make_log(stack.settings)
     film = Item.model_validate({"item_id": "i1", "title": "Brazil"})
     given = [event(n, f"u{n % 3}", f"i{n % 5}") for n in range(30)]
@@ -180,7 +180,7 @@ def test_outages_and_a_lost_log_lose_nothing(
 def test_snapshots_of_other_features_are_refused() -> None:
     ours = UserLogic(1.0, lambda _: None, None).snapshot()
     assert UserLogic(1.0, lambda _: None, ours).snapshot() == ours
-    with pytest.raises(RecoveryError, match=r"flows\.replay"):
+    with pytest.raises(RecoveryError, match="from the event store"):
         UserLogic(1.0, lambda _: None, b"another layout" + ours)
 
 
