@@ -105,6 +105,13 @@ class ItemTable:
         """Overwrite the item_features rows of some items: ``block`` is [len(numbers), len(NUMBERS)]."""
         self._numbers[numbers] = block
 
+    def expire(self, before_us: float) -> int:
+        """Make the item_features rows neutral whose newest event is older than a time; returns their number."""
+        newest = self.column("last_event_us")
+        stale = (newest != 0) & (newest < before_us)
+        self.numbers[stale] = 0
+        return int(stale.sum())
+
     def put_catalog(self, item_id: str, row: Row) -> int:
         """Take an item_catalog row in. Returns the item's number."""
         n = self.number(item_id)

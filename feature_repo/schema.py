@@ -17,18 +17,21 @@ TIMESTAMP = "event_timestamp"
 
 @dataclass(frozen=True)
 class View:
-    """One feature view: rows of ``fields`` keyed by ``entity`` (its join key), all as of one time."""
+    """One feature view: rows of ``fields`` keyed by ``entity`` (its join key), all as of one time.
+
+    ``expires``: a row counts as missing once it is older than FRESHET_FEATURE_TTL_S.
+    """
 
     name: str
     entity: str
     fields: Mapping[str, Dtype]
     descriptions: Mapping[str, str]
+    expires: bool = False
 
 
 def _streamed(name: str, entity: str, features: Mapping[str, Feature]) -> View:
-    return View(
-        name, entity, {n: f.dtype for n, f in features.items()}, {n: f.description for n, f in features.items()}
-    )
+    types = {n: f.dtype for n, f in features.items()}
+    return View(name, entity, types, {n: f.description for n, f in features.items()}, expires=True)
 
 
 USER_FEATURES = _streamed("user_features", "user_id", UserState.FEATURES)

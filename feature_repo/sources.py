@@ -19,13 +19,17 @@ FEAST_TYPES: dict[Dtype, FeastType] = {
     "float32s": Array(Float32),
 }
 _settings = load_settings()
-TTL = timedelta(seconds=_settings.feature_ttl_s)
 
 
 def batch_source(view: View) -> FileSource:
     """The view's rows at rest."""
     path = _settings.offline_dir / f"{view.name}.parquet"
     return FileSource(name=f"{view.name}_rows", path=str(path), timestamp_field=TIMESTAMP)
+
+
+def ttl(view: View) -> timedelta | None:
+    """How old a row may be that a point-in-time join finds. On reads online it is enforced in ``online.py``."""
+    return timedelta(seconds=_settings.feature_ttl_s) if view.expires else None
 
 
 def push_source(view: View) -> PushSource:

@@ -13,8 +13,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
+from feature_repo.events import MICROSECONDS
 from feature_repo.item_table import ItemTable
-from feature_repo.online import OnlineRow, OnlineStore, is_fresh
+from feature_repo.online import OnlineRow, OnlineStore, if_fresh
 from feature_repo.schema import ITEM_CATALOG, ITEM_FEATURES
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class Catalog:
     Args:
         store: reads item_features and item_catalog.
         table: filled and kept current in place.
-        ttl_s: item_features rows older than this count as missing.
+        ttl_s: item_features rows older than this count as missing, also those that grow old in the table.
         changed: called under the lock with the ids of new items and of those whose catalogue rows changed.
 
     Attributes:
@@ -63,6 +64,7 @@ class Catalog:
     def catch_up(self) -> int:
         """Read the rows written since the last call; returns their number. Raises redis.RedisError."""
         started = time.monotonic()
+        self._expire()
         stamps = dict(self._store.changed_since(ITEM_FEATURES.entity, self._cursor - OVERLAP_S))
         changed = [item_id for item_id, stamp in stamps.items() if self._taken.get(item_id) != stamp]
         described: list[str] = []
@@ -81,6 +83,10 @@ class Catalog:
         self._read_at = started
         return len(changed)
 
+    def _expire(self) -> None:
+        with self.lock:
+            self.table.expire(time.time_ns() / 1_000 - self._ttl_s * MICROSECONDS)
+
     def _put(
         self, item_ids: Sequence[str], features: Sequence[OnlineRow | None], catalog: Sequence[OnlineRow | None]
     ) -> list[str]:
@@ -88,8 +94,8 @@ class Catalog:
         changed = []
         for item_id, counted, entry in zip(item_ids, features, catalog, strict=True):
             known = item_id in self.table.index
-            if counted is not None and is_fresh(counted, now_us, self._ttl_s):
-                self.table.put_features(item_id, counted.features)
+            if (fresh := if_fresh(ITEM_FEATURES, counted, now_us, self._ttl_s)) is not None:
+                self.table.put_features(item_id, fresh.features)
             if entry is not None and self._catalog_us.get(item_id) != entry.time_us:
                 self._describe(item_id, entry)
                 known = False

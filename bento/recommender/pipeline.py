@@ -31,7 +31,7 @@ class Pipeline:
     """Answers every question of the REST contract.
 
     Args:
-        settings: mode, max_k, max_batch_events, lateness_s.
+        settings: mode, max_k, max_batch_events, lateness_s, feature_ttl_s.
         releases: the model and the items.
         visitors: reads users and single items.
         impressions: takes what was shown.
@@ -85,7 +85,7 @@ class Pipeline:
 
     async def _visitor(self, ask: Ask, now_us: int) -> Visitor:
         if ask.events is not None:
-            return session_visitor(ask.events, self._settings.lateness_s)
+            return session_visitor(ask.events, now_us, self._settings)
         try:
             visitor = await self._visitors.read(ask.user_id, now_us)
         except StoreAway as error:
@@ -130,7 +130,7 @@ class Pipeline:
             visitor = await self._visitors.read(user_id, now_us)
         time_us = visitor.time_us or visitor.profile_us
         if time_us is None:
-            raise NotFound(f"user {user_id} has no features: no event or profile of this user was ever taken")
+            raise NotFound(f"user {user_id} has no features: no profile, and no event within FRESHET_FEATURE_TTL_S")
         features = {**(visitor.row or empty_user()), "segments": list(visitor.segments)}
         return {"user_id": user_id, "features": features, **_age(time_us, now_us)}
 
@@ -138,11 +138,13 @@ class Pipeline:
         """The rows of an item. Raises NotFound, Unavailable."""
         now_us = _now_us()
         with _store_needed():
-            rows = await self._visitors.read_item(item_id)
+            rows = await self._visitors.read_item(item_id, now_us)
         counted, entry = rows[ITEM_FEATURES.name], rows[ITEM_CATALOG.name]
         found: Sequence[OnlineRow] = [row for row in (counted, entry) if row is not None]
         if not found:
-            raise NotFound(f"item {item_id} has no features: no event or catalogue entry named it")
+            raise NotFound(
+                f"item {item_id} has no features: not in the catalogue, and no event within FRESHET_FEATURE_TTL_S"
+            )
         features = {**(counted.features if counted else ItemState().row()), **(entry.features if entry else {})}
         return {"item_id": item_id, "features": features, **_age(found[0].time_us, now_us)}
 

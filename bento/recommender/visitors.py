@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 from feature_repo.admission import Admission
 from feature_repo.events import Event
-from feature_repo.online import EntityRequest, OnlineRow, ViewCodec, is_fresh
+from feature_repo.online import EntityRequest, OnlineRow, ViewCodec, if_fresh
 from feature_repo.schema import (
     ITEM_CATALOG,
     ITEM_FEATURES,
@@ -59,18 +59,24 @@ class Visitor:
 NOBODY = Visitor()
 
 
-def session_visitor(events: Sequence[Event], lateness_s: float) -> Visitor:
-    """The visitor whom these events make, exactly as the stream would: admitted, applied, stored, read."""
+def session_visitor(events: Sequence[Event], now_us: int, settings: Settings) -> Visitor:
+    """The visitor whom these events make, exactly as the stream would: admitted, applied, stored, read as of now.
+
+    Args:
+        settings: lateness_s, feature_ttl_s.
+    """
     state, admission = UserState(), Admission()
     for event in events:
-        if admission.verdict(event, lateness_s) == "new":
+        if admission.verdict(event, settings.lateness_s) == "new":
             state.apply(event)
     if not state.event_count:
         return NOBODY
     # Through the bytes of Redis and back: float32 there, so float32 here.
     stored = _USER_CODEC.encode(state.row(), state.last_us)
     row = _USER_CODEC.decode([stored[name] for name in _USER_CODEC.hash_fields])
-    assert row is not None
+    row = if_fresh(USER_FEATURES, row, now_us, settings.feature_ttl_s)
+    if row is None:
+        return NOBODY
     return Visitor(row=row.features, time_us=row.time_us, seen=tuple(state.seen_items))
 
 
@@ -95,10 +101,8 @@ class Visitors:
 
     async def read(self, user_id: str, now_us: int) -> Visitor:
         """A user as of now; raises StoreAway."""
-        rows = await self._read(self._user, user_id)
+        rows = await self._read(self._user, user_id, now_us)
         user, seen, profile = rows[USER_FEATURES.name], rows[USER_SEEN.name], rows[USER_PROFILE.name]
-        if user is not None and not is_fresh(user, now_us, self._ttl_s):
-            user = seen = None
         segments = tuple(profile.features["segments"] or ()) if profile else ()
         return Visitor(
             row=user.features if user else None,
@@ -106,19 +110,19 @@ class Visitors:
             seen=(seen.features["seen_items"] or ()) if seen else (),
             segments=segments,
             profile_us=profile.time_us if profile else None,
-            favourites=await self._favourites_of(segments) if user is None and segments else {},
+            favourites=await self._favourites_of(segments, now_us) if user is None and segments else {},
         )
 
-    async def read_item(self, item_id: str) -> dict[str, OnlineRow | None]:
-        """An item's rows by view; raises StoreAway."""
-        return await self._read(self._item, item_id)
+    async def read_item(self, item_id: str, now_us: int) -> dict[str, OnlineRow | None]:
+        """An item's rows by view, as of now; raises StoreAway."""
+        return await self._read(self._item, item_id, now_us)
 
     async def close(self) -> None:
         """Give the connections back."""
         await self._client.aclose()
 
-    async def _favourites_of(self, segments: Sequence[str]) -> dict[str, float]:
-        found = await asyncio.gather(*(self._read(self._favourites, segment) for segment in segments))
+    async def _favourites_of(self, segments: Sequence[str], now_us: int) -> dict[str, float]:
+        found = await asyncio.gather(*(self._read(self._favourites, segment, now_us) for segment in segments))
         shares: dict[str, float] = {}
         for row in (rows[SEGMENT_FAVOURITES.name] for rows in found):
             if row is not None:
@@ -126,11 +130,13 @@ class Visitors:
                     shares[item_id] = shares.get(item_id, 0.0) + share
         return shares
 
-    async def _read(self, request: EntityRequest, entity_id: str) -> dict[str, OnlineRow | None]:
+    async def _read(self, request: EntityRequest, entity_id: str, now_us: int) -> dict[str, OnlineRow | None]:
         try:
-            return request.decode(await self._client.hmget(request.key(entity_id), request.hash_fields))
+            raw = await self._client.hmget(request.key(entity_id), request.hash_fields)
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreAway(str(error)) from None
+        rows = request.decode(raw)
+        return {view.name: if_fresh(view, rows[view.name], now_us, self._ttl_s) for view in request.views}
 
 
 def _request(*views: View) -> EntityRequest:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bento.recommender.rules import diversify
-from feature_repo.events import Event, Item
+from feature_repo.events import Event, Item, UserProfile
 
 
 def ids(answer: dict[str, Any]) -> list[str]:
@@ -160,5 +160,40 @@ def test_a_row_past_its_time_to_live_counts_as_missing(settings: Any, shop: Any,
     shop.act([old])
     assert get(api, user_id="sleeper")["fallback"] == "popular"
     assert api.get("/users/sleeper/features").status_code == 404
+    session = [{"item_id": "music-1", "event_type": "click", "timestamp": old.time_us / 1e6}]
+    assert api.post("/recommend", json={"events": session}).json()["fallback"] == "popular"
     shop.click("sleeper", "music-2")
     assert get(api, user_id="sleeper")["fallback"] is None
+
+
+def test_what_an_old_row_says_was_seen_is_forgotten_but_the_profile_is_not(
+    settings: Any, shop: Any, bundle_dir: Any, serve: Any
+) -> None:
+    api = serve(settings.model_copy(update={"bundle_dir": bundle_dir, "feature_ttl_s": 3_600.0}))
+    old = time.time() - 7_200
+    shelf = [f"music-{n}" for n in range(20)]
+    events = [
+        {"user_id": "sleeper", "item_id": item_id, "event_type": "click", "timestamp": old + n}
+        for n, item_id in enumerate(shelf)
+    ]
+    shop.act([Event.model_validate(event) for event in events])
+    assert set(ids(get(api, user_id="sleeper", category="music", k=60))) == set(shelf)
+    shop.put_users([UserProfile(user_id="sleeper", segments=("likes:music",))])
+    answer = api.get("/users/sleeper/features").json()
+    assert answer["features"]["event_count"] == 0 and answer["features"]["segments"] == ["likes:music"]
+    assert answer["age_ms"] < 60_000
+    assert get(api, user_id="sleeper")["feature_age_ms"] is None
+
+
+def test_an_items_counts_past_their_time_to_live_count_as_missing_also_in_the_table(
+    settings: Any, shop: Any, bundle_dir: Any, serve: Any, eventually: Callable[..., Any]
+) -> None:
+    ttl_s = 6.0
+    api = serve(settings.model_copy(update={"bundle_dir": bundle_dir, "feature_ttl_s": ttl_s, "item_refresh_s": 0.1}))
+    shop.put_items([Item(item_id="fleeting", title="Fleeting")])
+    shop.click("somebody", *["fleeting"] * 30)
+    eventually(lambda: ids(api.get("/popular?k=1").json()) == ["fleeting"], within_s=2)
+    assert api.get("/items/fleeting/features").json()["features"]["event_count"] == 30
+    eventually(lambda: api.get("/popular?k=1").json()["fallback"] == "static", within_s=2 * ttl_s)
+    features = api.get("/items/fleeting/features").json()["features"]
+    assert features["event_count"] == 0 and features["title"] == "Fleeting"

@@ -8,7 +8,7 @@ import pytest
 
 import feature_repo
 from feature_repo.events import EVENT_TYPES, Event, Item, UserProfile
-from feature_repo.online import OnlineStore, is_fresh
+from feature_repo.online import OnlineStore, if_fresh
 from feature_repo.schema import ITEM_CATALOG, TIMESTAMP, USER_FEATURES, USER_SEEN, VIEWS
 from feature_repo.state import States
 from feature_repo.store import apply_definitions, open_store
@@ -115,9 +115,10 @@ def test_an_old_row_is_stale_although_feast_still_serves_it(online, states):
     user, state = next(iter(states.users.items()))
     online.write({USER_FEATURES.name: {user: (state.row(), state.last_us)}})
     (row,) = online.read(USER_FEATURES.name, [user])
-    assert is_fresh(row, state.last_us + 59 * 10**6, ttl_s=60)
-    assert not is_fresh(row, state.last_us + 61 * 10**6, ttl_s=60)
-    assert not is_fresh(None, 0, ttl_s=60)
+    assert if_fresh(USER_FEATURES, row, state.last_us + 59 * 10**6, ttl_s=60) == row
+    assert if_fresh(USER_FEATURES, row, state.last_us + 61 * 10**6, ttl_s=60) is None
+    assert if_fresh(USER_FEATURES, None, 0, ttl_s=60) is None
+    assert if_fresh(ITEM_CATALOG, row, state.last_us + 61 * 10**6, ttl_s=60) == row
 
 
 def test_the_join_finds_what_serving_would_have_read_just_before(store, settings):
