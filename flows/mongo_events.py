@@ -114,7 +114,7 @@ class MongoEvents:
                 yield pa.table({name: [row.get(name) for row in page] for name in SCHEMA.names}, schema=SCHEMA)
             if len(page) < self._page_events:
                 return
-            query = _query(page[-1]["time_us"], until_us, user_id) | _behind(page[-1])
+            query = {"$and": [_query(page[-1]["time_us"], until_us, user_id), _behind(page[-1])]}
 
     def count(self) -> int:
         """Number of events."""

@@ -4,6 +4,7 @@
                   Redis emptied.
 ``redis_client``  a client of that Redis.
 ``home``          settings without any server, in a folder of this test alone.
+``mongo_url``     a running MongoDB, with a database of this test alone.
 ``start_stack``   starts more parts (services, the dataflow) against ``settings`` and stops them after the test.
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mongo_server import MongoServer
 
 from infra.settings import PREFIX, Settings, any_ports, load_settings
 
@@ -87,6 +89,19 @@ def redis_client(settings: Settings) -> Iterator[Any]:
 
     with redis.Redis.from_url(settings.redis_url) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    """The MongoDB of the session."""
+    with MongoServer(tmp_path_factory.mktemp("mongo")) as server:
+        yield server
+
+
+@pytest.fixture
+def mongo_url(mongo_server: MongoServer) -> str:
+    """MongoDB's connection string, with a database that no other test uses."""
+    return mongo_server.url(f"test_{uuid.uuid4().hex[:8]}")
 
 
 @pytest.fixture

@@ -1,25 +1,28 @@
-"""The event store: nothing that was appended is lost or read twice, whoever is killed and whoever reads."""
+"""What every event store promises: one suite, which each implementation has to pass."""
 
 from __future__ import annotations
 
-import resource
-import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from mongo_server import MongoServer
+from sample_events import any_event, event, exactly, ids, in_order
 
 from feature_repo.events import Event
 from flows.event_store import EventStore, open_event_store
-from flows.parquet_events import PARTS_PER_DAY, ParquetEvents
 from infra.settings import SettingsError
 
-START = datetime(2026, 3, 1, 23, 0, tzinfo=UTC)
+NewUrl = Callable[[], str]
 
 WRITER = """
 import sys, time
@@ -27,61 +30,100 @@ from feature_repo.events import Event
 from flows.event_store import open_event_store
 store = open_event_store(sys.argv[1])
 for n in range(3):
-    store.append([Event(user_id="u", item_id="i", event_type="view", event_id=f"w{n}", timestamp=1700000000 + n)])
+    store.append([Event(user_id="w", item_id="i", event_type="view", event_id=f"w{n}", timestamp=1700000000 + n)])
 print("written", flush=True)
 time.sleep(60)
 """
 
+POOL = [event(n % 9, minutes=n % 5 * 700 + n / 1e9, user=f"u{n // 9}") for n in range(27)]
+"""Three users with nine events each: the same ids, over three days, many at the same moment."""
+TIMES = sorted({e.time_us for e in POOL})
 
-def event(number: int, minutes: float = 0.0, user: str = "u1", **fields: object) -> Event:
-    moment = START + timedelta(minutes=minutes)
-    values = {"user_id": user, "item_id": f"i{number}", "event_type": "view", "event_id": f"e{number:04d}"}
-    return Event.model_validate(values | {"timestamp": moment} | fields)
+_bounds = st.none() | st.sampled_from(TIMES)
+_users = st.sampled_from(["u0", "u1", "u2"])
+_steps = st.one_of(
+    st.tuples(st.just("append"), st.lists(st.sampled_from(POOL))),
+    st.tuples(st.just("erase"), st.tuples(_users, st.sampled_from(TIMES))),
+    st.tuples(st.sampled_from(["compact", "reopen"]), st.none()),
+)
 
 
-def ids(events: Iterable[Event]) -> list[str]:
-    return [e.event_id for e in events]
+def few(count: int) -> examples:
+    """So many examples, with fixtures that they share."""
+    return examples(max_examples=count, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(params=["parquet", "mongo"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> NewUrl:
+    """Gives the URL of an empty store of each kind: every test that uses it is part of the contract."""
+    if request.param == "parquet":
+        return lambda: f"file://{tmp_path}/events-{uuid.uuid4().hex[:8]}"
+    server: MongoServer = request.getfixturevalue("mongo_server")
+    return lambda: server.url(f"test_{uuid.uuid4().hex[:8]}")
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "events"
+def url(new_url: NewUrl) -> str:
+    return new_url()
 
 
 @pytest.fixture
-def store(folder: Path) -> EventStore:
-    return open_event_store(f"file://{folder}")
-
-
-def segments(folder: Path) -> list[Path]:
-    return sorted((folder / "open").glob("*.jsonl"))
-
-
-def parts(folder: Path) -> list[Path]:
-    return sorted(folder.glob("day=*/*.parquet"))
-
-
-def test_an_unknown_scheme_is_refused_by_name() -> None:
-    with pytest.raises(SettingsError, match=r"EVENT_STORE_URL.*s3://bucket"):
-        open_event_store("s3://bucket")
+def store(url: str) -> Iterator[EventStore]:
+    with closing(open_event_store(url)) as store:
+        yield store
 
 
 def test_an_empty_store_has_nothing(store: EventStore) -> None:
-    assert list(store.scan()) == []
-    assert store.count() == 0
+    assert list(store.scan()) == list(store.tables()) == []
+    assert store.count() == store.append([]) == store.erase("u1", 2**62) == 0
     store.compact()
 
 
-def test_events_come_back_whole_and_in_order_of_time(store: EventStore) -> None:
-    given = [
-        event(1, minutes=90, value=4.5, properties={"deep": {"list": [1, None, "x"]}, "huge": 2**80}),
-        event(2, minutes=0, session_id="s", recommendation_id="r"),
-        event(3, minutes=0.00001),
+@few(30)
+@given(given_events=st.lists(any_event, min_size=1, max_size=5))
+def test_every_field_comes_back_exactly(new_url: NewUrl, given_events: list[Event]) -> None:
+    url, wanted = new_url(), exactly(in_order(given_events))
+    with closing(open_event_store(url)) as store:
+        assert store.append(in_order(given_events)) == len(wanted)
+        assert exactly(store.scan()) == wanted
+    with closing(open_event_store(url)) as store:
+        assert exactly(store.scan()) == wanted
+
+
+@few(30)
+@given(steps=st.lists(_steps, max_size=8), since_us=_bounds, until_us=_bounds, user_id=st.none() | _users)
+def test_whatever_was_done_it_holds_what_a_list_would(
+    new_url: NewUrl, steps: list, since_us: int | None, until_us: int | None, user_id: str | None
+) -> None:
+    url, wanted = new_url(), []
+    store = open_event_store(url)
+    for step, argument in steps:
+        if step == "append":
+            assert store.append(argument) == len(argument)
+            wanted = in_order([*wanted, *argument])
+        elif step == "erase":
+            user, until = argument
+            kept = [e for e in wanted if e.user_id != user or e.time_us >= until]
+            assert store.erase(user, until) == len(wanted) - len(kept)
+            wanted = kept
+        elif step == "reopen":
+            store.close()
+            store = open_event_store(url)
+        else:
+            store.compact()
+    assert store.count() == len(wanted)
+    assert list(store.scan()) == wanted
+    chosen = [
+        e
+        for e in wanted
+        if (since_us is None or e.time_us >= since_us)
+        and (until_us is None or e.time_us < until_us)
+        and user_id in (None, e.user_id)
     ]
-    assert store.append(given) == 3
-    assert list(store.scan()) == [given[1], given[2], given[0]]
+    assert list(store.scan(since_us, until_us, user_id)) == chosen
+    columns = [row for table in store.tables(since_us, until_us, user_id) for row in table["event_id"].to_pylist()]
+    assert columns == ids(chosen)
     store.close()
-    assert list(store.scan()) == [given[1], given[2], given[0]]
 
 
 def test_equal_times_are_ordered_by_event_id(store: EventStore) -> None:
@@ -89,158 +131,107 @@ def test_equal_times_are_ordered_by_event_id(store: EventStore) -> None:
     assert ids(store.scan()) == ["e0001", "e0002", "e0003"]
 
 
+def test_microseconds_decide(store: EventStore) -> None:
+    given_events = [event(3 - n, minutes=n / 6e7) for n in range(3)]
+    store.append(given_events)
+    assert list(store.scan()) == given_events
+    assert list(store.scan(given_events[1].time_us, given_events[2].time_us)) == [given_events[1]]
+    assert store.erase("u1", given_events[1].time_us) == 1
+    assert list(store.scan()) == given_events[1:]
+
+
 def test_a_repeat_is_read_once(store: EventStore) -> None:
-    store.append([event(1), event(2)])
+    store.append([event(1), event(2), event(1)])
     store.append([event(2), event(3)])
-    store.close()
+    store.compact()
     store.append([event(1), event(3)])
     assert ids(store.scan()) == ["e0001", "e0002", "e0003"]
     assert store.count() == 3
 
 
 def test_one_event_id_of_two_users_is_two_events(store: EventStore) -> None:
-    store.append([event(1, user="a"), event(1, user="b")])
+    store.append([event(1, user="b"), event(1, user="a")])
     assert [e.user_id for e in store.scan()] == ["a", "b"]
+    store.erase("a", 2**62)
+    assert [e.user_id for e in store.scan()] == ["b"]
 
 
-@pytest.mark.parametrize("sealed", [False, True])
-def test_ranges_are_half_open_and_cross_midnight(store: EventStore, sealed: bool) -> None:
-    given = [event(n, minutes=30 * n) for n in range(6)]
-    store.append(given)
-    if sealed:
-        store.close()
-    since, until = given[1].time_us, given[4].time_us
-    assert ids(store.scan(since, until)) == ["e0001", "e0002", "e0003"]
-    assert ids(store.scan(until_us=since)) == ["e0000"]
-    assert ids(store.scan(since_us=until)) == ["e0004", "e0005"]
+def test_bounds_beyond_all_dates_are_no_bounds(store: EventStore) -> None:
+    store.append([event(1)])
+    assert ids(store.scan(-(2**63), 2**63 - 1)) == ["e0001"]
 
 
-def test_one_users_events(store: EventStore) -> None:
-    store.append([event(n, minutes=n, user=f"u{n % 2}") for n in range(4)])
-    assert ids(store.scan(user_id="u1")) == ["e0001", "e0003"]
-    assert list(store.scan(user_id="nobody")) == []
+def test_who_reads_and_appends_elsewhere_finds_an_erasure_done(store: EventStore, url: str) -> None:
+    store.append([event(1), event(2, user="other")])
+    with closing(open_event_store(url)) as eraser:
+        eraser.append([event(3), event(4, minutes=60)])
+        assert eraser.erase("u1", event(4, minutes=60).time_us) == 2
+        assert ids(store.scan()) == ["e0002", "e0004"]
+        store.append([event(5, minutes=90)])
+        assert ids(eraser.scan(user_id="u1")) == ["e0004", "e0005"]
+        assert eraser.erase("u1", event(4).time_us) == 0
 
 
-def test_tables_are_the_same_events(store: EventStore) -> None:
-    store.append([event(n, minutes=50 * n) for n in range(5)])
-    found = [row for table in store.tables() for row in table["event_id"].to_pylist()]
-    assert found == ids(store.scan())
-
-
-def test_sealed_events_lie_in_the_day_of_their_own_time(store: EventStore, folder: Path) -> None:
-    store.append([event(1, minutes=59), event(2, minutes=61)])
-    store.close()
-    assert [path.parent.name for path in parts(folder)] == ["day=2026-03-01", "day=2026-03-02"]
-    assert segments(folder) == []
-
-
-def test_a_writer_seals_its_segment_when_it_is_full(folder: Path) -> None:
-    store = ParquetEvents(folder, segment_events=10)
-    for n in range(25):
-        store.append([event(n)])
-    assert len(parts(folder)) == 2
-    assert [path.read_bytes().count(b"\n") for path in segments(folder)] == [5]
-    assert store.count() == 25
-
-
-def test_another_process_reads_while_the_writer_runs_and_after_its_kill(store: EventStore, folder: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", WRITER, f"file://{folder}"], stdout=subprocess.PIPE) as writer:
+def test_a_killed_writer_loses_nothing_that_was_appended(store: EventStore, url: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", WRITER, url], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"written\n"
-        assert ids(store.scan()) == ["w0", "w1", "w2"]
-        store.compact()
-        assert len(segments(folder)) == 1, "a living writer keeps its segment"
+        assert ids(store.scan()) == ["w0", "w1", "w2"], "another process reads while the writer runs"
         writer.send_signal(signal.SIGKILL)
     assert ids(store.scan()) == ["w0", "w1", "w2"]
-    store.compact()
-    assert segments(folder) == []
-    assert ids(store.scan()) == ["w0", "w1", "w2"]
-
-
-def test_a_line_that_a_kill_cut_short_was_never_written(store: EventStore, folder: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", WRITER, f"file://{folder}"], stdout=subprocess.PIPE) as writer:
-        assert writer.stdout is not None
-        writer.stdout.readline()
-        writer.kill()
-    (segment,) = segments(folder)
-    with segment.open("ab") as file:
-        file.write(b'{"event_id":"torn","user_id":"u","ite')
-    assert ids(store.scan()) == ["w0", "w1", "w2"]
     store.append([event(1)])
-    assert len(segments(folder)) == 1, "the next writer seals what the killed one left"
+    store.compact()
     assert ids(store.scan()) == ["w0", "w1", "w2", "e0001"]
 
 
-def test_a_kill_between_sealing_and_removing_doubles_nothing(store: EventStore, folder: Path) -> None:
-    store.append([event(n) for n in range(4)])
-    (segment,) = segments(folder)
-    kept = folder / "kept"
-    shutil.copy(segment, kept)
-    store.close()
-    shutil.move(kept, segment)
-    assert store.count() == 4
-    store.compact()
-    assert (segments(folder), len(parts(folder))) == ([], 1)
-    assert store.count() == 4
+def test_writers_readers_and_an_eraser_at_once_lose_nothing_and_bring_nothing_back(url: str) -> None:
+    writers, batches = 3, 40
+    acknowledged: list[set[str]] = [set() for _ in range(writers)]
+    problems: list[str] = []
 
+    def write(writer: int) -> None:
+        with closing(open_event_store(url)) as store:
+            for n in range(batches):
+                # Every event comes from two writers, as after a restart; the erased user's from the first only.
+                numbers = [1_000 * (writer // 2) + 10 * n + k for k in range(10)]
+                store.append([event(k, minutes=k % 7 * 600, user=f"u{k % 5}") for k in numbers])
+                acknowledged[writer].update(f"e{k:04d}" for k in numbers)
+                if writer == 0 and n < batches / 2:
+                    store.append([event(9_000 + n, user="gone")])
 
-def test_a_damaged_segment_is_named(store: EventStore, folder: Path) -> None:
-    store.append([event(1)])
-    (folder / "open" / "bad.jsonl").write_bytes(b"no json\n")
-    with pytest.raises(ValueError, match=r"bad\.jsonl"):
-        store.count()
-
-
-def test_days_in_many_parts_are_merged(folder: Path) -> None:
-    for n in range(PARTS_PER_DAY + 1):
-        writer = ParquetEvents(folder)
-        writer.append([event(n), event(n + 1)])
-        writer.close()
-    before = ids(ParquetEvents(folder).scan())
-    ParquetEvents(folder).compact()
-    assert len(parts(folder)) == 1
-    assert ids(ParquetEvents(folder).scan()) == before == [f"e{n:04d}" for n in range(PARTS_PER_DAY + 2)]
-
-
-def test_a_full_disk_keeps_nothing_of_the_batch(store: EventStore, folder: Path) -> None:
-    store.append([event(1)])
-    (segment,) = segments(folder)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (segment.stat().st_size + 50, hard))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            store.append([event(2), event(3)])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert ids(store.scan()) == ["e0001"]
-    store.append([event(2)])
-    assert ids(store.scan()) == ["e0001", "e0002"]
-
-
-def test_readers_never_miss_what_was_appended_while_segments_are_sealed_and_merged(folder: Path) -> None:
-    writer, total = ParquetEvents(folder, segment_events=20), 1_500
-    appended, problems = 0, []
+    def erase() -> None:
+        with closing(open_event_store(url)) as store:
+            while any(thread.is_alive() for thread in threads[:writers]):
+                store.erase("gone", 2**62)
 
     def read() -> None:
-        reader = ParquetEvents(folder)
-        while appended < total:
-            least = appended
-            if not least <= (found := reader.count()) <= total:
-                problems.append((least, found))
+        with closing(open_event_store(url)) as store:
+            while any(thread.is_alive() for thread in threads[:writers]):
+                before = set().union(*acknowledged)
+                found = ids(e for e in store.scan() if e.user_id != "gone")
+                if len(set(found)) != len(found) or not before <= set(found):
+                    problems.append(f"{len(before)} acknowledged, {len(found)} read, {len(set(found))} distinct")
 
-    readers = [threading.Thread(target=read) for _ in range(2)]
-    for thread in readers:
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(writers)]
+    threads += [threading.Thread(target=erase), threading.Thread(target=read)]
+    for thread in threads:
         thread.start()
-    for first in range(0, total, 5):
-        writer.append(batch(first, 5))
-        appended += 5
-        if first % 300 == 0:
-            writer.compact()
-    for thread in readers:
+    for thread in threads:
         thread.join()
     assert problems == []
-    assert writer.count() == total
+    with closing(open_event_store(url)) as store:
+        store.erase("gone", 2**62)
+        assert store.count() == 2 * 10 * batches
+        assert set(ids(store.scan())) == set().union(*acknowledged)
 
 
-def batch(first: int, count: int) -> Sequence[Event]:
-    return [event(n, minutes=n % 7) for n in range(first, first + count)]
+@pytest.mark.parametrize("url", ["s3://bucket", "events", "file://", "mongodb://", "mongodb://h:port/x"])
+def test_a_wrong_url_is_refused_by_the_settings_name(url: str) -> None:
+    with pytest.raises(SettingsError, match="EVENT_STORE_URL"):
+        open_event_store(url)
+
+
+def test_a_refused_url_does_not_show_its_password() -> None:
+    with pytest.raises(SettingsError, match=r"use file:///folder or mongodb://host/database") as refused:
+        open_event_store("postgresql://user:secret@host/db")
+    assert "secret" not in str(refused.value)
