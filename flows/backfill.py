@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
 from prefect import flow
 
 from feature_repo import schema
+from feature_repo.erasures import Erasures
 from feature_repo.events import MICROSECONDS, Event, Item, UserProfile
 from feature_repo.state import HALF_LIVES, CountedState, Row, States
 from flows.console import tracked
 from flows.event_store import open_event_store
 from flows.metadata import MetadataStore
-from flows.offline import ViewWriter, write_view
-from infra.settings import load_settings
+from flows.offline import Erased, ViewWriter, nobody, write_view
+from infra.settings import Settings, load_settings
 
 FAVOURITES = 50
 FAVOURITES_HALF_LIFE_S = HALF_LIVES["30d"]
@@ -31,9 +33,16 @@ FAVOURITES_HALF_LIFE_S = HALF_LIVES["30d"]
 def backfill() -> dict[str, int]:
     """Rewrite the offline store from the event store and the metadata. Returns rows by view."""
     settings = load_settings()
+    erased = erased_from_now_on(settings)
     store, metadata = open_event_store(settings.event_store_url), MetadataStore(settings.database_url)
     events = tracked(store.scan(), "backfill", total=store.count(), unit="events")
-    return write_history(settings.offline_dir, events, metadata.items(), metadata.users())
+    return write_history(settings.offline_dir, events, metadata.items(), metadata.users(), erased)
+
+
+def erased_from_now_on(settings: Settings) -> Erased:
+    """To be called before events are read; then asks who was erased since, and may be among them all the same."""
+    began, erasures = datetime.now(UTC), Erasures(settings.database_url)
+    return lambda: erasures.erased_since(began).keys()
 
 
 def moments(events: Iterable[Event]) -> Iterator[tuple[int, list[Event]]]:
@@ -43,7 +52,11 @@ def moments(events: Iterable[Event]) -> Iterator[tuple[int, list[Event]]]:
 
 
 def write_history(
-    folder: Path, events: Iterable[Event], items: Sequence[Item], users: Sequence[UserProfile]
+    folder: Path,
+    events: Iterable[Event],
+    items: Sequence[Item],
+    users: Sequence[UserProfile],
+    erased: Erased = nobody,
 ) -> dict[str, int]:
     """Write every view's file.
 
@@ -52,13 +65,14 @@ def write_history(
         events: each event once, in order of time.
         items: the catalogue.
         users: the profiles.
+        erased: asked when a view is complete; rows of these users are left out.
 
     Returns:
-        Number of rows by view name.
+        Number of rows by view name, with those that are left out.
     """
     states, favourites = States(), SegmentFavourites(users)
     with ExitStack() as stack:
-        user_rows = stack.enter_context(ViewWriter(folder, schema.USER_FEATURES))
+        user_rows = stack.enter_context(ViewWriter(folder, schema.USER_FEATURES, erased))
         item_rows = stack.enter_context(ViewWriter(folder, schema.ITEM_FEATURES))
         for time_us, group in moments(events):
             for event in group:
@@ -70,11 +84,11 @@ def write_history(
             for item_id in {event.item_id: None for event in group}:
                 item_rows.add(item_id, time_us, states.items[item_id].row())
     counts = {schema.USER_FEATURES.name: user_rows.rows, schema.ITEM_FEATURES.name: item_rows.rows}
-    counts[schema.USER_SEEN.name] = write_view(folder, schema.USER_SEEN, _seen_rows(states))
+    counts[schema.USER_SEEN.name] = write_view(folder, schema.USER_SEEN, _seen_rows(states), erased)
     catalog = _standing_rows({item.item_id: item for item in items}, states.items)
     counts[schema.ITEM_CATALOG.name] = write_view(folder, schema.ITEM_CATALOG, catalog)
     profiles = _standing_rows({user.user_id: user for user in users}, states.users)
-    counts[schema.USER_PROFILE.name] = write_view(folder, schema.USER_PROFILE, profiles)
+    counts[schema.USER_PROFILE.name] = write_view(folder, schema.USER_PROFILE, profiles, erased)
     counts[schema.SEGMENT_FAVOURITES.name] = write_view(folder, schema.SEGMENT_FAVOURITES, favourites.rows())
     return counts
 

@@ -24,10 +24,11 @@ from rich.console import Console
 from feature_repo.events import Event, Item, UserProfile
 from feature_repo.schema import PROJECT, SEGMENT_FAVOURITES
 from feature_repo.store import apply_definitions, open_store
-from flows.backfill import write_history
+from flows.backfill import erased_from_now_on, write_history
 from flows.console import quality_table, tracked, training_bars
 from flows.event_store import open_event_store
 from flows.metadata import MetadataStore
+from flows.offline import Erased
 from flows.training_set import item_rows, user_rows
 from infra.settings import Settings, load_settings
 from models import recipe, registry
@@ -72,8 +73,9 @@ def train(promote: bool = True) -> str:
         seed=settings.seed,
         threads=settings.train_threads,
     )
+    erased = erased_from_now_on(settings)
     data = read(settings)
-    backfill_rows(settings, data)
+    backfill_rows(settings, data, erased)
     publish_batch_views(settings)
     plan = make_plan(*data)
     first = train_retriever(plan, how)
@@ -97,10 +99,10 @@ def read(settings: Settings) -> Data:
 
 
 @task(cache_policy=NO_CACHE)
-def backfill_rows(settings: Settings, data: Data) -> dict[str, int]:
-    """Point-in-time rows of every view, for the join."""
+def backfill_rows(settings: Settings, data: Data, erased: Erased) -> dict[str, int]:
+    """Point-in-time rows of every view, for the join; without users who were erased since the data was read."""
     events = tracked(data.events, "backfill", total=len(data.events), unit="events")
-    return write_history(settings.offline_dir, events, data.items, data.users)
+    return write_history(settings.offline_dir, events, data.items, data.users, erased)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
