@@ -14,7 +14,8 @@ from functools import lru_cache
 from typing import Any
 
 import mmh3
-import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.message_factory import GetMessageClass
 
 from feature_repo.events import MICROSECONDS
 from feature_repo.state import Dtype
@@ -55,7 +56,22 @@ def _tag(field: int, wire_type: int) -> bytes:
 # Field numbers of feast.types.Value.
 _STRING_TAG, _INT64_TAG, _FLOAT_TAG = _tag(2, 2), _tag(4, 0), _tag(6, 5)
 _STRINGS_TAG, _INT64S_TAG, _FLOATS_TAG = _tag(12, 2), _tag(14, 2), _tag(16, 2)
-_ITEM_TAG = b"\x0a"  # field 1, length-delimited: `val` of every list message
+
+
+def _list_messages() -> tuple[Any, Any, Any]:
+    """Message classes with the fields of feast.types.StringList, Int64List and FloatList."""
+    field = descriptor_pb2.FieldDescriptorProto
+    types = {"Strings": field.TYPE_STRING, "Int64s": field.TYPE_INT64, "Floats": field.TYPE_FLOAT}
+    file = descriptor_pb2.FileDescriptorProto(name="freshet/lists.proto", package="freshet", syntax="proto3")
+    for name, item in types.items():
+        file.message_type.add(name=name).field.add(name="val", number=1, type=item, label=field.LABEL_REPEATED)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    strings, int64s, floats = (GetMessageClass(pool.FindMessageTypeByName(f"freshet.{name}")) for name in types)
+    return strings, int64s, floats
+
+
+_Strings, _Int64s, _Floats = _list_messages()
 
 _pack_float = struct.Struct("<f").pack
 _ZERO_FLOAT = _FLOAT_TAG + _pack_float(0.0)
@@ -79,26 +95,16 @@ def _list_message(tag: bytes, body: bytes) -> bytes:
     return tag + _varint(len(body)) + body
 
 
-def _packed(payload: bytes) -> bytes:
-    return _ITEM_TAG + _varint(len(payload)) + payload if payload else b""
-
-
 def _encode_strings(values: list[str]) -> bytes:
-    return _list_message(_STRINGS_TAG, b"".join(map(_string_item, values)))
-
-
-@lru_cache(65_536)
-def _string_item(value: str) -> bytes:
-    raw = value.encode()
-    return _ITEM_TAG + _varint(len(raw)) + raw
+    return _list_message(_STRINGS_TAG, _Strings(val=values).SerializeToString())
 
 
 def _encode_int64s(values: list[int]) -> bytes:
-    return _list_message(_INT64S_TAG, _packed(b"".join(map(_varint, values))))
+    return _list_message(_INT64S_TAG, _Int64s(val=values).SerializeToString())
 
 
 def _encode_floats(values: list[float]) -> bytes:
-    return _list_message(_FLOATS_TAG, _packed(np.asarray(values, "<f4").tobytes()))
+    return _list_message(_FLOATS_TAG, _Floats(val=values).SerializeToString())
 
 
 def _decode_string(raw: bytes) -> str:
@@ -115,35 +121,15 @@ def _decode_float(raw: bytes) -> float:
 
 
 def _decode_strings(raw: bytes) -> list[str]:
-    _, at = _read_varint(raw, 1)
-    values = []
-    while at < len(raw):
-        size, at = _read_varint(raw, at + 1)
-        values.append(raw[at : at + size].decode())
-        at += size
-    return values
-
-
-def _packed_payload(raw: bytes, tag: bytes) -> bytes:
-    size, at = _read_varint(raw, len(tag))
-    if size == 0:
-        return b""
-    _, at = _read_varint(raw, at + 1)
-    return raw[at:]
+    return list(_Strings.FromString(raw[_read_varint(raw, len(_STRINGS_TAG))[1] :]).val)
 
 
 def _decode_int64s(raw: bytes) -> list[int]:
-    payload = _packed_payload(raw, _INT64S_TAG)
-    values, at = [], 0
-    while at < len(payload):
-        value, at = _read_varint(payload, at)
-        values.append(_signed(value))
-    return values
+    return list(_Int64s.FromString(raw[_read_varint(raw, len(_INT64S_TAG))[1] :]).val)
 
 
 def _decode_floats(raw: bytes) -> list[float]:
-    payload = _packed_payload(raw, _FLOATS_TAG)
-    return [float(value) for value in np.frombuffer(payload, "<f4")]
+    return list(_Floats.FromString(raw[_read_varint(raw, len(_FLOATS_TAG))[1] :]).val)
 
 
 ENCODE: dict[Dtype, Callable[[Any], bytes]] = {
