@@ -20,11 +20,11 @@ ifdef FRESHET_HOME
 export FRESHET_HOME
 endif
 
-.PHONY: help setup demo up down status load train bench test lint lock clean
+.PHONY: help setup demo up down status load train bench bench-faults test lint lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## install everything into .venv, when something has changed
 
@@ -50,9 +50,13 @@ load: setup ## load DATASET (default: MovieLens-100K) into the running stack
 train: setup ## train on the events of the running stack, and promote a better model
 	@$(IN_STACK) $(BIN)/python -m flows.train
 
-bench: setup ## measure freshness and quality: the figures of docs/benchmarks.md
+bench: setup ## measure freshness, throughput and quality: the figures of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.freshness
+	@$(BIN)/python -m benchmarks.throughput
 	@$(BIN)/python -m benchmarks.quality
+
+bench-faults: setup ## 100 SIGKILLs under load; every event accounted for (some ten minutes)
+	@$(BIN)/python -m benchmarks.faults
 
 test: lint ## everything: lint, types, floors, then all tests
 	@$(BIN)/python -m pytest

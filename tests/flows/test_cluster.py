@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
 import psutil
 
+from benchmarks.faults import watched
 from feature_repo.events import Event
 from infra.settings import Settings
 
@@ -47,24 +47,6 @@ def admitted(settings: Settings, process: int) -> float:
         lines = answer.read().decode().splitlines()
     name = 'freshet_stream_events_total{result="new"} '
     return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
-
-
-@contextmanager
-def watched(stack: Any) -> Iterator[None]:
-    """The supervisor's watch, as ``infra.local up`` keeps it."""
-    stop = threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.05):
-            stack.watch()
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def two_processes(settings: Settings) -> Settings:
