@@ -14,13 +14,19 @@ TIMEOUT_S = 30.0
 
 
 class Outgoing(NamedTuple):
-    """A message on its way into the log; without a ``partition`` the key chooses it."""
+    """A message on its way into the log.
+
+    Attributes:
+        partition: the key chooses one where it is ANY_PARTITION.
+        time_ms: when it entered the log, since the epoch; 0: now.
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
     partition: int = ANY_PARTITION
+    time_ms: int = 0
 
 
 class LogError(RuntimeError):
@@ -29,8 +35,8 @@ class LogError(RuntimeError):
 
 def publish(
     settings: Settings, messages: Iterable[Outgoing], written: Callable[[Message], object] | None = None
-) -> None:
-    """Write messages and return once all are acknowledged.
+) -> int:
+    """Write messages; return their number once all are acknowledged.
 
     Args:
         settings: kafka_bootstrap_servers.
@@ -59,20 +65,23 @@ def publish(
             "log_level": 4,
         }
     )
+    count = 0
     for message in messages:
         _produce(producer, message, delivered)
+        count += 1
         producer.poll(0)
         if failures:
             break
     producer.flush()
     if failures:
         raise LogError(f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}: {failures[0].str()}")
+    return count
 
 
 def _produce(producer: Producer, message: Outgoing, delivered: Callable[[KafkaError | None, Message], None]) -> None:
-    topic, key, value, headers, partition = message
+    topic, key, value, headers, partition, time_ms = message
     while True:
         try:
-            return producer.produce(topic, value, key, partition, delivered, headers=list(headers))
+            return producer.produce(topic, value, key, partition, delivered, timestamp=time_ms, headers=list(headers))
         except BufferError:  # the queue to the brokers is full
             producer.poll(0.1)

@@ -2,7 +2,8 @@
 
 Catalogue and profiles come from PostgreSQL, events from the event store in order of time, all marked as stored. The
 dataflow counts none of them twice and writes their rows anew: that repairs an online store that lost rows while
-the dataflow lives. With --dead it is the dead letters that are sent again, to be judged anew.
+the dataflow lives. Rows that no stream keeps come from the offline store. With --dead it is the dead letters that
+are sent again, to be judged anew.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import chain
 from typing import NamedTuple
@@ -18,10 +19,12 @@ from typing import NamedTuple
 from confluent_kafka import KafkaException
 from psycopg import OperationalError
 from pydantic import TypeAdapter, ValidationError
+from redis import RedisError
 from rich.console import Console
 
 from feature_repo.events import Event, Item, UserProfile, as_utc, to_us
 from flows import dead_letters
+from flows.batch_views import restore_batch_views
 from flows.console import tracked
 from flows.event_store import open_event_store
 from flows.log_writer import LogError, Outgoing, publish
@@ -33,8 +36,6 @@ console = Console()
 
 _HEADERS = ((STORED, b"1"),)
 _TIME = TypeAdapter(datetime)
-
-Stored = Event | Item | UserProfile
 
 
 class Slice(NamedTuple):
@@ -54,37 +55,35 @@ EVERYTHING = Slice()
 
 
 def replay(settings: Settings, part: Slice = EVERYTHING) -> int:
-    """Publish what is stored; return the number of messages. Raises LogError, OperationalError, OSError."""
+    """Publish what is stored; return the number of messages. Raises LogError, and what the stores raise."""
     store = open_event_store(settings.event_store_url)
     items, users = _entries(settings, part) if part.timeless else ([], [])
+    messages = chain(
+        (_outgoing(settings, item, logged_us) for item, logged_us in items),
+        (_outgoing(settings, user, logged_us) for user, logged_us in users),
+        (_outgoing(settings, event) for event in store.scan(*part)),
+    )
     # Counting a slice would be reading it twice.
     total = len(items) + len(users) + store.count() if part == EVERYTHING else None
-    sent = 0
-
-    def counted(messages: Iterator[Outgoing]) -> Iterator[Outgoing]:
-        nonlocal sent
-        for message in messages:
-            sent += 1
-            yield message
-
-    stored: Iterable[Stored] = chain(items, users, store.scan(*part))
-    messages = (_outgoing(settings, message) for message in stored)
-    publish(settings, counted(tracked(messages, "replay", total=total, unit="messages")))
+    sent = publish(settings, tracked(messages, "replay", total=total, unit="messages"))
     store.close()
+    if part == EVERYTHING:
+        restore_batch_views(settings)
     return sent
 
 
-def _entries(settings: Settings, part: Slice) -> tuple[list[Item], list[UserProfile]]:
+def _entries(settings: Settings, part: Slice) -> tuple[list[tuple[Item, int]], list[tuple[UserProfile, int]]]:
+    """Catalogue and profiles, each with the time at which it entered the log."""
     metadata = MetadataStore(settings.database_url)
     try:
         if part.user_id is None:
-            return metadata.items(), metadata.users()
-        return [], [user for user in metadata.users() if user.user_id == part.user_id]
+            return metadata.logged_items(), metadata.logged_users()
+        return [], [entry for entry in metadata.logged_users() if entry[0].user_id == part.user_id]
     finally:
         metadata.close()
 
 
-def _outgoing(settings: Settings, message: Stored) -> Outgoing:
+def _outgoing(settings: Settings, message: Event | Item | UserProfile, logged_us: int = 0) -> Outgoing:
     match message:
         case Event():
             topic, key = settings.topic_events, message.user_id
@@ -92,7 +91,7 @@ def _outgoing(settings: Settings, message: Stored) -> Outgoing:
             topic, key = settings.topic_catalog, message.item_id
         case UserProfile():
             topic, key = settings.topic_profiles, message.user_id
-    return Outgoing(topic, key.encode(), message.encode(), _HEADERS)
+    return Outgoing(topic, key.encode(), message.encode(), _HEADERS, time_ms=logged_us // 1_000)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             count, what = resent.sent.total(), "dead letters"
         else:
             count, what = replay(settings, Slice(options.since, options.until, options.user)), "messages"
-    except (SettingsError, LogError, KafkaException, OperationalError, OSError) as error:
+    except (SettingsError, LogError, KafkaException, OperationalError, RedisError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     took_s = time.perf_counter() - started

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import redis
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from feature_repo.events import Event, Message
 from feature_repo.online import OnlineRow, OnlineStore
@@ -61,6 +61,34 @@ class Log:
         finally:
             consumer.close()
         return [(m.value(), {name: value.decode() for name, value in m.headers()}) for m in found]
+
+    def messages(self, topic: str) -> list[Any]:
+        """Everything that lies in a topic, each partition in its order."""
+        servers, count = self.settings.kafka_bootstrap_servers, self.settings.topic_partitions
+        consumer = Consumer(
+            {"bootstrap.servers": servers, "group.id": "test", "fetch.wait.max.ms": 20, "enable.partition.eof": True}
+        )
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in range(count)])
+        found: list[Any] = []
+        unfinished = set(range(count))
+        while unfinished:
+            for message in consumer.consume(1_000, 0.05):
+                if message.error() is None:
+                    found.append(message)
+                else:
+                    assert message.error().code() == KafkaError._PARTITION_EOF
+                    unfinished.discard(message.partition())
+        consumer.close()
+        return found
+
+    def hashes(self) -> dict[bytes, dict[bytes, bytes]]:
+        """Every row of the online store, as raw as it lies there."""
+        client = self.online._client
+        return {key: client.hgetall(key) for key in client.scan_iter(_type="HASH")}
+
+    def wait_for(self, read: Callable[[], Any], wanted: Any) -> None:
+        """Wait until something is what it should be, and a moment longer to see that it stays so."""
+        wait_for(read, wanted)
 
     def rows(self, view: str, ids: Sequence[str]) -> list[OnlineRow | None]:
         return self.online.read(view, ids)
