@@ -8,6 +8,7 @@ the last write. It is the change feed that lets a reader follow new rows without
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -37,11 +38,17 @@ class ViewCodec:
         self._project = project.encode()
         self._prefix = wire.entity_prefix(view.entity)
         self._names = tuple(view.fields)
-        self._fields = [wire.field_name(view.name, name) for name in self._names]
-        self._encoders = [wire.ENCODE[dtype] for dtype in view.fields.values()]
+        self._encoders = [(name, wire.ENCODE[dtype]) for name, dtype in view.fields.items()]
         self._decoders = [wire.DECODE[dtype] for dtype in view.fields.values()]
-        self._stamp = f"_ts:{view.name}".encode()
-        self.hash_fields: list[bytes] = [*self._fields, self._stamp]
+        names = [wire.field_name(view.name, name) for name in self._names]
+        self.hash_fields: list[bytes] = [*names, f"_ts:{view.name}".encode()]
+        *heads, self._stamp_head = (b"$%d\r\n%b\r\n" % (len(name), name) for name in self.hash_fields)
+        # Most counts of most rows are zero: these fields are the same bytes each time.
+        zeros = [
+            _argument(head, wire.ENCODE[dtype](0.0)) if dtype == "float32" else b""
+            for head, dtype in zip(heads, view.fields.values(), strict=True)
+        ]
+        self._plan = [(*each, head, zero) for each, head, zero in zip(self._encoders, heads, zeros, strict=True)]
 
     def key(self, entity_id: str) -> bytes:
         """The Redis key of an entity."""
@@ -49,9 +56,17 @@ class ViewCodec:
 
     def encode(self, row: Row, time_us: int) -> dict[bytes, bytes]:
         """The hash fields of one row."""
-        fields = {f: enc(row[n]) for f, enc, n in zip(self._fields, self._encoders, self._names, strict=True)}
-        fields[self._stamp] = wire.encode_timestamp(time_us)
-        return fields
+        values = [encode(row[name]) for name, encode in self._encoders]
+        return dict(zip(self.hash_fields, [*values, wire.encode_timestamp(time_us)], strict=True))
+
+    def arguments(self, row: Row, time_us: int) -> bytes:
+        """The hash fields of one row as HSET takes them on the wire: each name and value with its length before it."""
+        parts = []
+        for name, encode, head, zero in self._plan:
+            value = row[name]
+            parts.append(zero if zero and not value else _argument(head, encode(value)))
+        parts.append(_argument(self._stamp_head, wire.encode_timestamp(time_us)))
+        return b"".join(parts)
 
     def decode(self, raw: Sequence[bytes | None]) -> OnlineRow | None:
         """The row from the values of ``hash_fields``; None when the entity has no row in this view.
@@ -66,6 +81,10 @@ class ViewCodec:
             for name, decode, value in zip(self._names, self._decoders, raw, strict=False)
         }
         return OnlineRow(values, wire.decode_timestamp(stamp))
+
+
+def _argument(head: bytes, value: bytes) -> bytes:
+    return b"%b$%d\r\n%b\r\n" % (head, len(value), value)
 
 
 def changed_key(entity: str) -> str:
@@ -86,24 +105,44 @@ class OnlineStore:
         self.codecs = {view.name: ViewCodec(view, project) for view in views}
 
     def write(self, rows: Mapping[str, Mapping[str, tuple[Row, int]]]) -> int:
-        """Write rows in one pipeline; the last write of an entity wins. Returns the number of rows.
+        """Write rows at once; the last write of an entity wins. Returns the number of rows.
+
+        Commands are put together here instead of by the client, one HSET an entity: half of the cost of a row.
 
         Args:
             rows: view name -> entity id -> (features, event time in microseconds).
         """
+        hashes: dict[bytes, list[tuple[ViewCodec, Row, int]]] = defaultdict(list)
+        changed: dict[str, dict[str, float]] = defaultdict(dict)
         now = time.time()
-        pipe = self._client.pipeline(transaction=False)
-        count = 0
         for view_name, entities in rows.items():
             codec = self.codecs[view_name]
             for entity_id, (row, time_us) in entities.items():
-                pipe.hset(codec.key(entity_id), mapping=codec.encode(row, time_us))
+                hashes[codec.key(entity_id)].append((codec, row, time_us))
             if entities:
-                pipe.zadd(changed_key(codec.view.entity), dict.fromkeys(entities, now))
-            count += len(entities)
-        if count:
+                changed[codec.view.entity].update(dict.fromkeys(entities, now))
+        if not hashes:
+            return 0
+        commands = [_hset(key, parts) for key, parts in hashes.items()]
+        with self._client.pipeline(transaction=False) as pipe:
+            for entity, moments in changed.items():
+                pipe.zadd(changed_key(entity), moments)
+            self._send(commands)
             pipe.execute()
-        return count
+        return sum(map(len, hashes.values()))
+
+    def _send(self, commands: list[bytes]) -> None:
+        pool = self._client.connection_pool
+        connection = pool.get_connection()
+        try:
+            connection.send_packed_command([b"".join(commands)])
+            for _ in commands:
+                connection.read_response()
+        except BaseException:
+            connection.disconnect()  # whatever it still answers belongs to nobody
+            raise
+        finally:
+            pool.release(connection)
 
     def remove(self, view_name: str, entity_ids: Iterable[str]) -> int:
         """Remove rows of one view, and the entities' places in the change feed. Returns how many rows there were.
@@ -137,6 +176,12 @@ class OnlineStore:
         """Entities written at or after a time (seconds since the epoch), oldest first, with that time."""
         found = self._client.zrangebyscore(changed_key(entity), since_s, "+inf", withscores=True)
         return [(raw.decode(), score) for raw, score in found]
+
+
+def _hset(key: bytes, parts: Sequence[tuple[ViewCodec, Row, int]]) -> bytes:
+    count = 2 + 2 * sum(len(codec.hash_fields) for codec, _, _ in parts)
+    fields = b"".join([codec.arguments(row, time_us) for codec, row, time_us in parts])
+    return b"*%d\r\n$4\r\nHSET\r\n$%d\r\n%b\r\n%b" % (count, len(key), key, fields)
 
 
 class EntityRequest:

@@ -52,7 +52,7 @@ _HALF_LIVES_US = tuple(int(seconds * MICROSECONDS) for seconds in HALF_LIVES.val
 _DECAYED = len(EVENT_TYPES) * len(_HALF_LIVES_US)
 _FIRST_COUNT = {event_type: n * len(_HALF_LIVES_US) for n, event_type in enumerate(EVENT_TYPES)}
 
-# An event weighs 2 ** (its age within an aligned window / half-life) in units of 2 ** -_FRACTION_BITS, rounded to an
+# An event weighs 2 ** (its age within an aligned window / half-life) in units of 2 ** -_FRACTION_BITS, cut to an
 # integer. The window of the newest event and the one before it are kept: what is left out when a window ends
 # has decayed to less than 2 ** -32 of an event, far below what float32 shows.
 _WINDOW_BITS = 32
@@ -67,7 +67,7 @@ def _weights(time_us: int) -> tuple[tuple[int, int], ...]:
     found = []
     for half_life_us, window_us in zip(_HALF_LIVES_US, _WINDOWS_US, strict=True):
         window, into = divmod(time_us, window_us)
-        found.append((window, round(2.0 ** (_FRACTION_BITS + into / half_life_us))))
+        found.append((window, int(2.0 ** (_FRACTION_BITS + into / half_life_us))))
     return tuple(found)
 
 
@@ -75,7 +75,8 @@ def _decayed_feature(position: int, name: str) -> Feature:
     event_type, half_life = name.rsplit("_", 1)
     return Feature(
         "float32",
-        lambda state: state.decayed(position),
+        # Most counts of most rows are zero, and rows are made all the time.
+        lambda s: s.decayed(position) if s.current[position] or s.previous[position] else 0.0,
         f"{event_type} events as of last_event_us, each worth half after {half_life}",
     )
 
@@ -138,10 +139,7 @@ class CountedState:
 
     def decayed(self, position: int) -> float:
         """One decayed count as of ``last_us``; ``position`` is that of ``decayed_names``."""
-        current, previous = self.current[position], self.previous[position]
-        if not (current or previous):
-            return 0.0
-        weight = (current << _WINDOW_BITS) + previous
+        weight = (self.current[position] << _WINDOW_BITS) + self.previous[position]
         n = position % len(_WINDOWS_US)
         into = self.last_us % _WINDOWS_US[n]
         return float(weight * 2.0 ** -(_FRACTION_BITS + _WINDOW_BITS + into / _HALF_LIVES_US[n]))
