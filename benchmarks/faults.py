@@ -91,7 +91,7 @@ def torment(
         task = progress.add_task("kills", total=kills, unit="")
         for _ in range(kills):
             time.sleep(random.expovariate(1 / gap_s))
-            killed[kill_one(stack, random.choice(victims), random)] += 1
+            killed[kill_one(stack, victims, random)] += 1
             taken = sum(len(client.acknowledged) for client in clients)
             progress.update(task, advance=1, unit=f"{taken:,} events acknowledged")
         time.sleep(gap_s)
@@ -111,16 +111,17 @@ def torment(
     )
 
 
-def kill_one(stack: Stack, part: str, random: Random) -> str:
-    """SIGKILL one process of a part, as soon as there is one; return its part and kind."""
-    while not (living := _processes(stack, part)):
+def kill_one(stack: Stack, parts: Sequence[str], random: Random) -> str:
+    """SIGKILL one process of a part that has any just now; return its part and kind."""
+    while not (living := {part: below for part in parts if (below := _processes(stack, part))}):
         time.sleep(WATCH_EVERY_S)
-    victim = random.choice(living)
+    part = random.choice(list(living))
+    victim = random.choice(living[part])
     try:
         command = " ".join(victim.cmdline())
         victim.kill()
     except psutil.NoSuchProcess:
-        return kill_one(stack, part, random)
+        return kill_one(stack, parts, random)
     return f"{part}: {next((kind for kind in KINDS if kind in command), victim.name())}"
 
 
