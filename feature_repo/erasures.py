@@ -157,7 +157,7 @@ class Erasures:
         now = datetime.now(UTC)
         row = (uuid.uuid4().hex, pseudonym(user_id), user_id, now, now)
         with self._database.connected() as connection, connection.transaction():
-            (erasure_id, requested_at) = connection.execute(REQUEST, row).fetchone() or ()
+            [(erasure_id, requested_at)] = connection.execute(REQUEST, row).fetchall()
             connection.execute("DELETE FROM erasure_stores WHERE erasure_id = %s", (erasure_id,))
         return Erasure(user_id=user_id, erasure_id=erasure_id, requested_at=requested_at)
 

@@ -179,6 +179,11 @@ def entity_key(prefix: bytes, entity_id: str, project: bytes) -> bytes:
     return prefix + struct.pack("<I", len(raw)) + raw + project
 
 
+def entity_id(key: bytes, prefix: bytes, project: bytes) -> str:
+    """The entity of a hash with this name, made by ``entity_key`` with the same prefix and project."""
+    return key[len(prefix) + 4 : len(key) - len(project)].decode()
+
+
 def field_name(view: str, feature: str) -> bytes:
     """The hash field of a feature."""
     return struct.pack("<I", mmh3.hash(f"{view}:{feature}", signed=False))

@@ -75,6 +75,12 @@ class MetadataStore:
         """Delete profiles in one transaction; an unknown id is no error."""
         self._write("DELETE FROM users WHERE user_id = %s", [(user_id,) for user_id in user_ids])
 
+    def delete_older_user(self, user_id: str, before_us: int) -> bool:
+        """Delete a profile that entered the log before a time (microseconds since the epoch); returns whether so."""
+        query = "DELETE FROM users WHERE user_id = %s AND logged_us < %s"
+        with self._database.connected() as connection:
+            return connection.execute(query, (user_id, before_us)).rowcount > 0
+
     def items(self) -> list[Item]:
         """The catalogue, by id."""
         return [item for item, _ in self.logged_items()]

@@ -168,6 +168,10 @@ def _stream_healthy(settings: Settings) -> bool:
     return all(answers(f"http://{settings.host}:{port}/metrics") for port in ports)
 
 
+def _eraser(settings: Settings) -> list[str]:
+    return [sys.executable, "-m", "flows.eraser"]
+
+
 def _service(target: str, port: str) -> Callable[[Settings], list[str]]:
     def command(settings: Settings) -> list[str]:
         address = ["--host", settings.host, "--port", str(getattr(settings, port))]
@@ -245,6 +249,8 @@ PARTS: dict[str, Part] = {
             prepare=_recovery,
             within_s=120.0,
         ),
+        # No port: it is healthy as long as it runs. What it cannot reach is in its log, and receipts stay pending.
+        Part("eraser", _eraser, needs=("kafka", "redis", "postgres")),
     )
 }
 """Every part, in an order in which each comes after those it needs."""

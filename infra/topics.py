@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 
 from infra.settings import Settings, SettingsError, load_settings
 
@@ -43,6 +44,32 @@ def ensure_topics(settings: Settings, timeout_s: float = 10.0) -> list[str]:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise TopicError(f"cannot create topic {name}: {error.args[0].str()}") from None
     return missing
+
+
+def retention(settings: Settings, topics: Sequence[str], timeout_s: float = 5.0) -> dict[str, str]:
+    """When the brokers drop each topic's messages, in words, as far as they tell. Raises TopicError."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient, ConfigResource
+
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
+    kept = {}
+    for resource, told in admin.describe_configs(asked, request_timeout=timeout_s).items():
+        try:
+            kept[resource.name] = in_words({name: entry.value for name, entry in told.result().items()})
+        except KafkaException as error:
+            raise TopicError(f"cannot read the retention of topic {resource.name}: {error.args[0].str()}") from None
+    return kept
+
+
+def in_words(config: Mapping[str, str]) -> str:
+    """The retention that a topic's configuration says."""
+    retention_ms, policy = config.get("retention.ms"), config.get("cleanup.policy", "delete")
+    if retention_ms is None:
+        return "by the broker's retention"
+    if "delete" not in policy:
+        return "until they are compacted"
+    return "for ever" if int(retention_ms) < 0 else f"after {int(retention_ms) / 86_400_000:g} days"
 
 
 def main() -> int:

@@ -49,6 +49,13 @@ def test_deleted_users_are_gone_and_unknown_ones_are_no_error(store: MetadataSto
     assert store.users() == [UserProfile(user_id="v")]
 
 
+def test_only_a_profile_from_before_is_deleted(store: MetadataStore) -> None:
+    store.upsert_users([UserProfile(user_id="u"), UserProfile(user_id="v")], [10, 20])
+    assert store.delete_older_user("u", 15) and not store.delete_older_user("u", 15)
+    assert not store.delete_older_user("v", 15)
+    assert store.users() == [UserProfile(user_id="v")]
+
+
 def test_a_broken_connection_is_replaced(store: MetadataStore, settings: Settings) -> None:
     store.upsert_users([UserProfile(user_id="u")])
     with psycopg.connect(settings.database_url, autocommit=True) as other:
