@@ -118,7 +118,9 @@ def empty_user() -> Row:
 
 
 def _user_columns(user: Row, now_us: float) -> list[Column]:
-    numbers = np.array([[user[name] or 0 for name in NUMBERS]], np.float64)
+    numbers = np.zeros((1, len(NUMBERS)))  # what users and items have in common, where items have it
+    numbers[0, _LAST_US] = user["last_event_us"] or 0
+    numbers[0, _FIRST : _FIRST + len(_DECAYED)] = [user[name] or 0 for name in _DECAYED]
     interest = np.log1p(interest_at(numbers, now_us)[0])
     return [
         np.log1p(user["event_count"] or 0),

@@ -1,26 +1,53 @@
-"""What each consumer reads: the models' inputs as lists of features."""
+"""What the models read, feature by feature: the user's side and the item's side of a request.
+
+The training frame is joined from these lists, so a feature is learned from once it stands here. A test compares them
+with what the models really read.
+"""
 
 from feast import FeatureService
 
 from feature_repo.item_features import item_catalog, item_features
+from feature_repo.state import decayed_names
 from feature_repo.user_features import user_features, user_profile, user_seen
 
-# The user side of a request: encoder, sources and ranker.
 user_context = FeatureService(
     name="user_context",
-    features=[user_features, user_profile],
-    description="the user's row as the retriever and the ranker see it",
+    features=[
+        user_features[
+            [
+                "event_count",
+                "last_event_us",
+                "mean_value",
+                *decayed_names(),
+                "recent_items",
+                "recent_types",
+                "recent_us",
+            ]
+        ],
+        user_profile[["segments"]],
+    ],
+    description="the user as the retriever, the other sources and the ranker see him",
 )
 
-# The item side of a request: the ranker's columns.
 item_context = FeatureService(
     name="item_context",
-    features=[item_features],
-    description="an item's row as the ranker sees it",
+    features=[
+        item_features[
+            [
+                "event_count",
+                "first_event_us",
+                "last_event_us",
+                "mean_value",
+                "value_count",
+                *decayed_names(),
+            ]
+        ],
+    ],
+    description="an item as the ranker sees it: all of the item table's counts",
 )
 
 recommend = FeatureService(
     name="recommend",
     features=[user_features, user_profile, user_seen, item_features, item_catalog],
-    description="everything that one recommendation reads",
+    description="the whole rows that one recommendation reads",
 )

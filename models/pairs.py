@@ -105,13 +105,16 @@ def ranker_matrix(
 
     Args:
         pairs: as ``training_pairs`` gives them.
-        user_rows: the user_features fields with ``user_id`` and ``event_timestamp``; order and repeats do not matter.
-        item_rows: the item_features fields with ``item_id`` and ``event_timestamp``; likewise.
+        user_rows: the user_features fields of service ``user_context`` with ``user_id`` and ``event_timestamp``; order
+            and repeats do not matter.
+        item_rows: the fields of ``item_context`` with ``item_id`` and ``event_timestamp``; likewise.
         items: a table that holds the catalogue; its item_features rows are overwritten.
 
     Raises:
-        KeyError: a pair has no row in ``user_rows`` or ``item_rows``; the message names it.
+        KeyError: a pair has no row in ``user_rows`` or ``item_rows``, or these lack a field; the message names it.
     """
+    if missing := [name for name in NUMBERS if name not in item_rows]:
+        raise KeyError(f"item_rows: no column {missing[0]}; is it named in feature_repo/services.py: item_context?")
     users = _by_moment(USER_FEATURES, user_rows, "user_id")
     rows = _by_moment(ITEM_FEATURES, item_rows, "item_id")
     matrices, groups, folds = [], [], []
@@ -133,7 +136,7 @@ RowsByMoment = Mapping[tuple[str, int], Row]
 
 def _by_moment(view: View, frame: pd.DataFrame, entity: str) -> RowsByMoment:
     keyed = frame.assign(now_us=_microseconds(frame[TIMESTAMP])).drop_duplicates([entity, "now_us"])
-    keyed = keyed[[entity, "now_us", *view.fields]]
+    keyed = keyed[[entity, "now_us", *(name for name in view.fields if name in frame)]]
     return {(row[entity], row["now_us"]): neutral_row(view, row) for row in keyed.to_dict("records")}
 
 
@@ -145,8 +148,11 @@ def _find(rows: RowsByMoment, name: str, entity_id: str, now_us: int) -> Row:
 
 
 def neutral_row(view: View, values: Mapping[str, Any]) -> Row:
-    """A joined row as serving reads it: lists as lists, and what is missing as the neutral value of its type."""
-    return {name: _neutral(dtype, values[name]) for name, dtype in view.fields.items()}
+    """A joined row as serving reads it: lists as lists, and what is null as the neutral value of its type.
+
+    Fields that were not joined are left out: whoever reads one fails, instead of learning from its neutral value.
+    """
+    return {name: _neutral(dtype, values[name]) for name, dtype in view.fields.items() if name in values}
 
 
 def _neutral(dtype: Dtype, value: Any) -> Any:
