@@ -17,7 +17,6 @@ import pytest
 
 from feature_repo.events import Event, Item, UserProfile
 from feature_repo.state import States
-from flows.logics import RecoveryError, UserLogic
 from flows.metadata import MetadataStore
 from infra.servers import recovery_folder
 from infra.settings import Settings, load_settings
@@ -175,13 +174,6 @@ def test_outages_and_a_lost_log_lose_nothing(
     stack.restart("kafka")
     log.send(given[25:])
     log.expect(given)
-
-
-def test_snapshots_of_other_features_are_refused() -> None:
-    ours = UserLogic(1.0, lambda _: None, None).snapshot()
-    assert UserLogic(1.0, lambda _: None, ours).snapshot() == ours
-    with pytest.raises(RecoveryError, match="from the event store"):
-        UserLogic(1.0, lambda _: None, b"another layout" + ours)
 
 
 def test_the_dataflow_imports_neither_feast_nor_torch_nor_prefect() -> None:
