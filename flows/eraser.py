@@ -80,17 +80,18 @@ class Eraser:
         told: set[str] = set()
         while not stop.is_set():
             troubles = self.step()
-            for trouble in sorted(troubles.keys() - told):
-                error = troubles[trouble]
-                unforeseen = None if isinstance(error, OUTAGES) else error
-                log.warning("erasures wait, will try again", extra={"error": trouble}, exc_info=unforeseen)
+            for where, error in troubles.items():
+                if where not in told:
+                    unforeseen = None if isinstance(error, OUTAGES) else error
+                    fields = {"store": where, "error": repr(error)}
+                    log.warning("erasures wait, will try again", extra=fields, exc_info=unforeseen)
             if told and not troubles:
                 log.info("nothing hinders erasures any more")
             told = set(troubles)
             stop.wait(POLL_S)
 
     def step(self) -> dict[str, Exception]:
-        """Look after every pending erasure once; returns what stood in the way."""
+        """Look after every pending erasure once; returns what stood in the way, by store."""
         self._troubles = {}
         found = self._attempt("receipts", self._erasures.pending)
         if found is not None:
@@ -113,15 +114,15 @@ class Eraser:
         try:
             return work(*args)
         except Exception as error:  # one store, or one erasure, must not hold up the others
-            self._troubles[f"{where}: {error!r}"] = error
+            self._troubles[where] = error
             return None
 
     def _send_again(self, pending: Pending) -> None:
-        erasure, now = pending.erasure, time.monotonic()
-        if now - self._sent[erasure.erasure_id] >= SEND_AGAIN_S:
+        erasure = pending.erasure
+        if time.monotonic() - self._sent[erasure.erasure_id] >= SEND_AGAIN_S:
             messages = erasure_messages(self._settings, erasure)
             publish(self._settings, (Outgoing(m.topic, m.key.encode(), m.value, m.headers) for m in messages))
-            self._sent[erasure.erasure_id] = now
+            self._sent[erasure.erasure_id] = time.monotonic()
             log.info("the dataflow has not reported, told it again", extra={"erasure_id": erasure.erasure_id})
 
     def _enter(self, pending: Pending, store: str, look: Look) -> None:
@@ -168,6 +169,7 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    log.info("looking after erasures", extra={"offline_dir": settings.offline_dir})
     eraser.run(stop)
     return 0
 
