@@ -108,17 +108,17 @@ def test_an_event_that_the_server_refuses_is_an_error_beside_repeats_too(tmp_pat
 
 
 def test_a_server_killed_in_the_middle_of_appends_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    batches, kills = 60, 3
+    events, kills = 800, 3
     done = threading.Event()
     failures = 0
 
     def append_all(url: str) -> None:
         nonlocal failures
         with closing(MongoEvents(url)) as store:
-            for first in range(0, 50 * batches, 50):
+            for first in range(0, events, 20):
                 while True:
                     try:
-                        store.append([event(n, minutes=n) for n in range(first, first + 50)])
+                        store.append([event(n, minutes=n) for n in range(first, first + 20)])
                         break
                     except OSError:  # as the dataflow's sink does
                         failures += 1
@@ -128,14 +128,14 @@ def test_a_server_killed_in_the_middle_of_appends_loses_and_doubles_nothing(tmp_
         writer = threading.Thread(target=append_all, args=[server.url("x")])
         writer.start()
         for kill in range(1, kills + 1):
-            while reader.count() < 50 * batches * kill / (kills + 1):
-                time.sleep(0.001)
+            while reader.count() < events * kill / (kills + 1):
+                time.sleep(0.02)
             server.kill()
             server.start()
         writer.join()
         assert done.is_set()
         assert failures > 0
-        assert ids(reader.scan()) == [f"e{n:04d}" for n in range(50 * batches)]
+        assert ids(reader.scan()) == [f"e{n:04d}" for n in range(events)]
 
 
 def test_the_dataflow_keeps_events_in_mongodb(

@@ -253,13 +253,13 @@ def test_an_erasure_that_is_killed_at_any_step_loses_nothing_and_can_be_finished
 
 
 def test_readers_miss_nothing_while_segments_are_sealed_merged_and_erased_from(folder: Path) -> None:
-    total, appended = 1_500, 0
+    total, appended, done = 1_500, 0, threading.Event()
     problems: list[tuple[int, int]] = []
     writer, other = ParquetEvents(folder, segment_events=20), ParquetEvents(folder, segment_events=30)
 
     def read() -> None:
         reader = ParquetEvents(folder)
-        while appended < total:
+        while not done.is_set():
             least = appended
             found = sum(1 for e in reader.scan() if e.user_id == "u1")
             if not least <= found <= total:
@@ -267,20 +267,23 @@ def test_readers_miss_nothing_while_segments_are_sealed_merged_and_erased_from(f
 
     def erase() -> None:
         eraser = ParquetEvents(folder)
-        while appended < total:
+        while not done.is_set():
             eraser.erase("gone", 2**62)
 
     threads = [threading.Thread(target=work) for work in (read, read, erase)]
     for thread in threads:
         thread.start()
-    for first in range(0, total, 5):
-        batch = [event(n, minutes=n % 7 * 1000) for n in range(first, first + 5)]
-        (writer if first % 2 else other).append([*batch, event(first, minutes=first % 3 * 1000, user="gone")])
-        appended += 5
-        if first % 300 == 0:
-            writer.compact()
-    for thread in threads:
-        thread.join()
+    try:
+        for first in range(0, total, 5):
+            batch = [event(n, minutes=n % 7 * 1000) for n in range(first, first + 5)]
+            (writer if first % 2 else other).append([*batch, event(first, minutes=first % 3 * 1000, user="gone")])
+            appended += 5
+            if first % 300 == 0:
+                writer.compact()
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
     assert problems == []
     writer.erase("gone", 2**62)
     assert files_with(folder, "gone") == []
