@@ -46,7 +46,9 @@ class Settings(BaseSettings):
         "", validation_alias="DATABASE_URL", description="PostgreSQL for catalogue, profiles and metadata"
     )
     event_store_url: str = Field(
-        "", validation_alias="EVENT_STORE_URL", description="raw events: a folder as file:///path (Parquet)"
+        "",
+        validation_alias="EVENT_STORE_URL",
+        description="raw events: a folder as file:///path (Parquet) or mongodb://host/database",
     )
     mlflow_tracking_uri: str = Field(
         "", validation_alias="MLFLOW_TRACKING_URI", description="MLflow tracking server or sqlite:///file"
@@ -88,7 +90,9 @@ class Settings(BaseSettings):
     stream_processes: int = Field(
         1, gt=0, le=16, description="processes of the dataflow; each has its metrics on the port after the one before"
     )
-    snapshot_interval_s: float = Field(10.0, gt=0, description="Bytewax recovery snapshot interval")
+    snapshot_interval_s: float = Field(
+        30.0, gt=0, description="how often the dataflow saves its states; what came later is read again after a crash"
+    )
     lateness_s: float = Field(
         86_400.0, gt=0, description="how far behind a user's newest event another may lie; also how long ids are kept"
     )
