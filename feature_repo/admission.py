@@ -8,6 +8,9 @@ from typing import Literal
 
 from feature_repo.events import MICROSECONDS, Event
 
+DIGEST_SIZE = 16
+"""Bytes of an event id's digest (BLAKE2b)."""
+
 Verdict = Literal["new", "duplicate", "late", "erased"]
 
 
@@ -37,7 +40,7 @@ class Admission:
         horizon_us = max(self.newest_us, time_us) - int(lateness_s * MICROSECONDS)
         if time_us < horizon_us:
             return "duplicate" if stored else "late"
-        digest = blake2b(event.event_id.encode(), digest_size=16).digest()
+        digest = blake2b(event.event_id.encode(), digest_size=DIGEST_SIZE).digest()
         if digest in self.ids:
             return "duplicate"
         self.ids[digest] = time_us

@@ -7,19 +7,20 @@ from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from hashlib import blake2b
+from sys import intern
 from typing import Any
 
 from bytewax.operators import StatefulBatchLogic
 
-from feature_repo.admission import Admission
+from feature_repo.admission import DIGEST_SIZE, Admission
 from feature_repo.events import Event, to_us
 from feature_repo.schema import ITEM_FEATURES, USER_FEATURES, USER_SEEN
 from feature_repo.state import ItemState, UserState
 from flows.messages import Arrival, DeadLetter, Forgotten, Refresh, RowRemoval, RowWrite
 
-LAYOUT = blake2b(
-    repr([[f.name for f in fields(state)] for state in (Admission, UserState, ItemState)]).encode(), digest_size=8
-).digest()
+FIELDS = {state: tuple(f.name for f in fields(state)) for state in (Admission, UserState, ItemState)}
+NOT_IN_AN_ID = "\0"
+LAYOUT = blake2b(repr(list(FIELDS.values())).encode(), digest_size=8).digest()
 """Stands for the fields of the states. A snapshot of other fields is of no use: states must be built anew."""
 
 
@@ -153,14 +154,31 @@ def _news(arrival: Arrival) -> int:
 
 
 def _snapshot(marks: tuple[Any, ...], *states: Any) -> bytes:
-    # Bytewax pickles what it is given, later; bytes are a copy that no further event can change. Plain values in
-    # the order of the fields take a third of the time and the space of pickled objects.
-    values = [[_plain(getattr(state, f.name)) for f in fields(state)] for state in states]
+    # Bytewax pickles what it is given, later; bytes are a copy that no further event can change.
+    values = [[_packed(getattr(state, name)) for name in FIELDS[type(state)]] for state in states]
     return LAYOUT + pickle.dumps((marks, values), pickle.HIGHEST_PROTOCOL)
 
 
-def _plain(value: Any) -> Any:
-    return value.tobytes() if isinstance(value, array) else value
+def _packed(value: Any) -> Any:
+    """The value as few objects: pickling many small ones is what a pause for snapshots would consist of."""
+    if isinstance(value, array):
+        return value.tobytes()
+    if isinstance(value, dict):
+        return b"".join(value), array("q", value.values()).tobytes()
+    if isinstance(value, list) and value and isinstance(value[0], str):
+        return NOT_IN_AN_ID.join(value)
+    return value
+
+
+def _unpacked(kept: Any, empty: Any) -> Any:
+    if isinstance(empty, array):
+        return array(empty.typecode, kept)
+    if isinstance(empty, dict):
+        digests, times = kept
+        return {digests[n * DIGEST_SIZE : (n + 1) * DIGEST_SIZE]: time for n, time in enumerate(array("q", times))}
+    if isinstance(empty, list) and isinstance(kept, str):
+        return [intern(part) for part in kept.split(NOT_IN_AN_ID)]
+    return kept
 
 
 def _restore(snapshot: bytes | None, *states: Any) -> tuple[Any, ...] | None:
@@ -174,11 +192,7 @@ def _restore(snapshot: bytes | None, *states: Any) -> tuple[Any, ...] | None:
         )
     marks, values = pickle.loads(snapshot[len(LAYOUT) :])
     for state, kept in zip(states, values, strict=True):
-        for each, value in zip(fields(state), kept, strict=True):
-            new = getattr(state, each.name)
-            if isinstance(new, array):
-                new.frombytes(value)
-            else:
-                setattr(state, each.name, value)
+        for name, value in zip(FIELDS[type(state)], kept, strict=True):
+            setattr(state, name, _unpacked(value, getattr(state, name)))
     found: tuple[Any, ...] = marks
     return found
