@@ -14,7 +14,9 @@ from random import Random
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
+from feature_repo.erasures import DATAFLOW, KIND_HEADER, Erasures
 from feature_repo.events import Event, Item, UserProfile
 from feature_repo.state import States
 from flows.metadata import MetadataStore
@@ -94,6 +96,53 @@ def test_bad_late_and_repeated_messages_stop_nothing(
     assert found['freshet_stream_events_total{result="late"}'] == 1
     assert found['freshet_stream_dead_letters_total{reason="schema"}'] == 2
     assert found['freshet_stream_freshness_seconds_count{view="user_features"}'] >= 1
+    assert found['freshet_stream_event_freshness_seconds_count{view="item_features"}'] >= 1
+    assert found["freshet_stream_rows_total"] >= 3
+    read = [f'{{partition="{p}",topic="{settings.topic_events}"}}' for p in range(settings.topic_partitions)]
+    _eventually(lambda: [metrics(stack).get(f"freshet_stream_lag_messages{labels}") for labels in read], [0.0] * 4)
+
+
+def test_repeats_count_once_in_another_partition_and_after_a_restart(
+    settings: Settings, log: Any, start_stack: Callable[..., Any]
+) -> None:
+    given = history(200)
+    stack = start_stack(settings, "stream")
+    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
+    for number, each in enumerate(given + given):  # as after the number of partitions was changed
+        producer.produce(settings.topic_events, each.encode(), each.user_id.encode(), number % 3)
+    assert producer.flush(20) == 0
+    log.expect(given)
+    assert metrics(stack)['freshet_stream_events_total{result="duplicate"}'] == 200
+    stack.kill("stream")
+    stack.restart("stream")
+    log.send(given)
+    duplicates = 'freshet_stream_events_total{result="duplicate"}'
+    _eventually(lambda: metrics(stack)[duplicates] >= 200, True)  # stored before the kill, read again, sent again
+    log.expect(given)
+
+
+def test_a_user_who_wishes_it_is_forgotten(settings: Settings, log: Any, start_stack: Callable[..., Any]) -> None:
+    given = [event(n, user) for n, user in enumerate(("ann", "bob") * 20)]
+    people = [UserProfile(user_id=user, segments=("s",)) for user in ("ann", "bob")]
+    receipts = Erasures(settings.database_url)
+    wish = receipts.request("ann")
+    start_stack(settings, "stream")
+    log.send([*people, *given])
+    log.expect(given)
+    assert log.rows("user_profile", ["ann"]) != [None]
+    header = [KIND_HEADER]
+    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers, "partitioner": "murmur2_random"})
+    producer.produce(settings.topic_profiles, None, b"ann")
+    producer.produce(settings.topic_events, wish.encode(), b"ann", headers=header)
+    assert producer.flush(20) == 0
+    log.send([event(90, "ann", timestamp=datetime.now(UTC) + timedelta(seconds=2))])
+    _eventually(lambda: log.counts("user_features", ["ann", "bob"]), [1, 20])
+    _eventually(lambda: log.rows("user_profile", ["ann"]), [None])
+    _eventually(lambda: [user.user_id for user in MetadataStore(settings.database_url).users()], ["bob"])
+    _eventually(lambda: [e.event_id for e in log.store.scan(user_id="ann")], ["e00090"])
+    _eventually(lambda: [store.store for store in receipts.receipt(wish.erasure_id).stores if store.at], [DATAFLOW])
+    assert log.rows("user_seen", ["ann"])[0].features == {"seen_items": ["i1"]}
+    assert log.store.count() == 21
 
 
 def test_catalogue_and_profiles_reach_postgres_and_redis(
