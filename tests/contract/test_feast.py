@@ -11,6 +11,7 @@ from feature_repo.schema import ITEM_CATALOG, TIMESTAMP, USER_FEATURES, USER_SEE
 from feature_repo.state import States, decayed_names
 from feature_repo.store import apply_definitions, open_store
 from flows.backfill import write_history
+from flows.batch_views import restore_batch_views
 from flows.training_set import item_rows, user_rows
 
 START = 1_790_000_000
@@ -158,6 +159,21 @@ def test_materialize_brings_offline_rows_online_and_never_over_newer_ones(store,
     for user, row in zip(states.users, online.read(USER_FEATURES.name, list(states.users)), strict=True):
         expected = 10**6 if user == newer else states.users[user].event_count
         assert row.features["event_count"] == expected
+
+
+def test_batch_rows_that_redis_lost_come_back_as_materialize_wrote_them(store, settings, redis_client):
+    users = [UserProfile(user_id=f"u{n}", segments=[f"s{n % 3}", "ünder"]) for n in range(12)]
+    write_history(settings.offline_dir, random_events(100, seed=4), [Item(item_id="ü1")], users)
+    assert restore_batch_views(settings) == 4
+    redis_client.flushall()
+    store.materialize_incremental(
+        end_date=pd.Timestamp.now(tz="UTC").to_pydatetime(), feature_views=["segment_favourites"]
+    )
+    written = {key: redis_client.hgetall(key) for key in redis_client.scan_iter()}
+    assert len(written) == 4
+    redis_client.flushall()
+    assert restore_batch_views(settings) == 4
+    assert {key: redis_client.hgetall(key) for key in written} == written
 
 
 def test_the_registry_can_live_in_postgresql(settings):
