@@ -27,14 +27,17 @@ from benchmarks.audit import Audit, audit
 from benchmarks.traffic import start_clients, stop_clients
 from flows.console import bar
 from infra.processes import StackError, is_alive
+from infra.servers import PARTS
 from infra.settings import SettingsError, any_ports, load_settings
 from infra.stack import Stack
 
-PARTS = ("kafka", "redis", "postgres", "ingest", "stream")
+NEEDED = ("kafka", "redis", "postgres", "ingest", "stream")
 VICTIMS, SERVERS = ("ingest", "stream"), ("redis", "postgres")
 KINDS = ("bytewax.run", "flows.cluster", "_bentoml_impl.worker", "bentoml", "valkey", "postgres")
 CLIENTS = 4
 REPEATS = 0.05
+PATIENT = 0.75
+"""Share of the kills that wait until everything is up again, so that there is load; the others do not."""
 WATCH_EVERY_S = 0.05
 PATIENCE_S = 180.0
 
@@ -77,7 +80,7 @@ def torment(
         kills: how many processes are killed.
         seed: of which, when, and what is sent.
         per_s: new events a second.
-        gap_s: mean time between two kills (exponentially distributed).
+        gap_s: mean time before a kill (exponentially distributed).
         victims: parts that are killed.
     """
     random = Random(seed)
@@ -90,6 +93,8 @@ def torment(
         )
         task = progress.add_task("kills", total=kills, unit="")
         for _ in range(kills):
+            if random.random() < PATIENT:
+                _wait_until_up(stack, victims)
             time.sleep(random.expovariate(1 / gap_s))
             killed[kill_one(stack, victims, random)] += 1
             taken = sum(len(client.acknowledged) for client in clients)
@@ -109,6 +114,11 @@ def torment(
         sum(client.retried for client in clients),
         found,
     )
+
+
+def _wait_until_up(stack: Stack, parts: Sequence[str]) -> None:
+    while not all(PARTS[part].healthy(stack.settings) for part in parts):
+        time.sleep(WATCH_EVERY_S)
 
 
 def kill_one(stack: Stack, parts: Sequence[str], random: Random) -> str:
@@ -185,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--rate", type=float, default=500, help="new events a second")
-    parser.add_argument("--gap", type=float, default=5.0, help="mean seconds between two kills")
+    parser.add_argument("--gap", type=float, default=3.0, help="mean seconds before a kill")
     parser.add_argument("--processes", type=int, default=1, help="processes of the dataflow")
     parser.add_argument("--servers", action="store_true", help="kill Redis and PostgreSQL, too")
     options = parser.parse_args(arguments)
@@ -194,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="freshet-") as home:
             Path(home).chmod(0o755)  # PostgreSQL may run as another user
             settings = load_settings(home=Path(home), stream_processes=options.processes, **any_ports())
-            with Stack(settings, PARTS) as stack:
+            with Stack(settings, NEEDED) as stack:
                 outcome = torment(
                     stack,
                     kills=options.kills,

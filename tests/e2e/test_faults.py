@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.faults import PARTS, torment
+from benchmarks.faults import NEEDED, torment
 from infra.settings import Settings
 
 
@@ -14,7 +14,7 @@ def test_kills_under_load_lose_nothing_and_count_nothing_twice(
     home: Settings, start_stack: Callable[..., Any], processes: int
 ) -> None:
     settings = home.model_copy(update={"stream_processes": processes, "snapshot_interval_s": 2.0})
-    outcome = torment(start_stack(settings, *PARTS), kills=4, seed=processes, per_s=200, gap_s=3)
+    outcome = torment(start_stack(settings, *NEEDED), kills=4, seed=processes, per_s=200, gap_s=1.5)
     found = outcome.audit
     assert outcome.kills.total() == 4
     assert (found.not_stored, found.not_counted, found.double_counted) == (0, 0, 0)
