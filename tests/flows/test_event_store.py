@@ -156,6 +156,15 @@ def test_one_event_id_of_two_users_is_two_events(store: EventStore) -> None:
     assert [e.user_id for e in store.scan()] == ["b"]
 
 
+def test_only_the_user_himself_is_meant(store: EventStore) -> None:
+    others = [event(n, user=user) for n, user in enumerate(["u11", "xu1", "U1"])]
+    others.append(event(9, user="u2", item_id="u1", session_id="u1", properties={"user_id": "u1", '"user_id":"u1"': 1}))
+    store.append([*others, event(5)])
+    assert ids(store.scan(user_id="u1")) == ["e0005"]
+    assert store.erase("u1", 2**62) == 1
+    assert list(store.scan()) == others
+
+
 def test_bounds_beyond_all_dates_are_no_bounds(store: EventStore) -> None:
     store.append([event(1)])
     assert ids(store.scan(-(2**63), 2**63 - 1)) == ["e0001"]

@@ -192,10 +192,9 @@ def test_an_erased_id_lies_in_no_file(store: ParquetEvents, folder: Path, user: 
     sealed(folder, [event(1, user=user), event(2, user="other")])
     sealed(folder, [event(3, user=user, minutes=3000)])
     store.append([event(4, user=user), event(5, user="other"), event(1, user=user)])
-    aside = parts(folder)[0].with_suffix(".tmp")
-    shutil.copy(parts(folder)[0], aside)  # a kill while it was written
-    torn = folder / "open" / "torn.jsonl"
-    torn.write_bytes(segments(folder)[0].read_bytes() + b'{"event_id":"e6","user_id":"' + user.encode())
+    shutil.copy(parts(folder)[0], parts(folder)[0].with_suffix(".tmp"))  # a kill while it was written
+    shutil.copy(segments(folder)[0], folder / "open" / "dead.jsonl")
+    (folder / "open" / "torn.jsonl").write_bytes(b'{"event_id":"e6","user_id":"' + user.encode())
     assert store.erase(user, 2**62) == 3
     assert files_with(folder, user) == []
     assert ids(store.scan()) == ["e0002", "e0005"]
@@ -250,6 +249,18 @@ def test_an_erasure_that_is_killed_at_any_step_loses_nothing_and_can_be_finished
             assert files_with(folder, "gone") == []
             assert ids(living.scan()) == kept
     assert (deaths, ended) == (7, 0), "one segment, three parts with others' events, three of the user alone"
+
+
+def test_a_merge_at_the_same_time_brings_nothing_back(folder: Path) -> None:
+    for first in range(0, 100, 10):
+        for n in range(first, first + PARTS_PER_DAY + 1):
+            sealed(folder, [event(n, user="gone"), event(n, user="kept")])
+        merging = threading.Thread(target=ParquetEvents(folder).compact)
+        merging.start()
+        ParquetEvents(folder).erase("gone", 2**62)
+        merging.join()
+        assert files_with(folder, "gone") == []
+    assert ParquetEvents(folder).count() == 10 * (PARTS_PER_DAY + 1)
 
 
 def test_readers_miss_nothing_while_segments_are_sealed_merged_and_erased_from(folder: Path) -> None:
