@@ -1,6 +1,7 @@
 """A new feature is one edit in state.py and one line in services.py.
 
-Both are made in a copy of the sources, and the feature is then seen everywhere. The copy runs by its own supervisor, on the tests' servers: dataflow, ``feast apply``, recommender.
+Both are made in a copy of the sources, and the feature is then seen everywhere. The copy runs by its own supervisor,
+on the tests' servers: dataflow, ``feast apply``, recommender.
 """
 
 from __future__ import annotations
