@@ -83,7 +83,7 @@ def files_with(folder: Path, text: str) -> list[Path]:
 
 
 def _values(path: Path) -> str:
-    return str(pq.ParquetFile(path).read().to_pylist()) if path.suffix == ".parquet" else ""
+    return str(pq.ParquetFile(path).read().to_pylist()) if path.read_bytes()[:4] == b"PAR1" else ""
 
 
 def sealed(folder: Path, events: Sequence[Event]) -> None:
@@ -192,7 +192,7 @@ def test_an_erased_id_lies_in_no_file(store: ParquetEvents, folder: Path, user: 
     sealed(folder, [event(1, user=user), event(2, user="other")])
     sealed(folder, [event(3, user=user, minutes=3000)])
     store.append([event(4, user=user), event(5, user="other"), event(1, user=user)])
-    shutil.copy(parts(folder)[0], parts(folder)[0].with_suffix(".tmp"))  # a kill while it was written
+    shutil.copy(parts(folder)[0], parts(folder)[0].with_name("part-x.tmp"))  # a kill while it was sealed
     shutil.copy(segments(folder)[0], folder / "open" / "dead.jsonl")
     (folder / "open" / "torn.jsonl").write_bytes(b'{"event_id":"e6","user_id":"' + user.encode())
     assert store.erase(user, 2**62) == 3
