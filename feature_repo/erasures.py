@@ -214,6 +214,12 @@ class Erasures:
             rows = connection.execute(query + " ORDER BY repeated_at", (moment - _CLOCKS_DIFFER,)).fetchall()
         return {key: bounds(requested_at, until_us) for key, until_us, requested_at in rows}
 
+    def reported(self) -> dict[str, int]:
+        """Pseudonym -> time before which the dataflow has forgotten the user, for every erasure it ever reported."""
+        query = "SELECT user_key, max(until_us) FROM erasures WHERE until_us IS NOT NULL GROUP BY user_key"
+        with self._database.connected() as connection:
+            return dict(connection.execute(query).fetchall())
+
     def receipt(self, erasure_id: str) -> Receipt | None:
         """A receipt as far as it has come; None when there is none."""
         with self._database.connected() as connection:

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -153,8 +154,10 @@ class Eraser:
 
     def _messages(self, _: Pending) -> str:
         topics = (self._settings.topic_events, self._settings.topic_profiles, self._settings.topic_dead)
-        kept = retention(self._settings, topics)
-        return EXPIRES.format("; ".join(f"{topic}: {kept[topic]}" for topic in topics))
+        alike = defaultdict(list)
+        for topic, kept in retention(self._settings, topics).items():
+            alike[kept].append(topic)
+        return EXPIRES.format("; ".join(f"{', '.join(named)}: {kept}" for kept, named in alike.items()))
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ import httpx
 import psycopg
 import pyarrow.parquet as pq
 import pytest
+import redis
 from prometheus_client.parser import text_string_to_metric_families
 from sample_shop import sample_events, sample_items, sample_users
 
@@ -20,26 +21,38 @@ from flows.event_store import open_event_store
 from flows.loader import load_dataset
 from flows.metadata import MetadataStore
 from flows.replay import replay
+from infra.local import Stack
+from infra.settings import any_ports, load_settings
 
+PARTS = ("kafka", "redis", "postgres", "ingest", "stream", "eraser")
 USERS, EACH = 9, 20
 ERASED = "user-3"
+ANOTHER = "user-5"
 OTHERS = [f"user-{n}" for n in range(USERS) if f"user-{n}" != ERASED]
 WITHIN_S = 60
 
 
-@pytest.fixture
-def stack(settings, start_stack, tmp_path):
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
     """A loaded shop, with offline rows."""
-    stack = start_stack(settings, "ingest", "stream", "eraser")
-    events = sample_events(USERS, EACH)
-    load_dataset(stack.settings, write_dataset(tmp_path / "shop", sample_items(), sample_users(USERS), events))
-    backfill(stack.settings)
-    return stack
+    folder = tmp_path_factory.mktemp("erasure")
+    with Stack(load_settings(home=folder / "home", **any_ports()), PARTS) as stack:
+        events = sample_events(USERS, EACH)
+        load_dataset(stack.settings, write_dataset(folder / "shop", sample_items(), sample_users(USERS), events))
+        backfill(stack.settings)
+        yield stack
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ingest(stack):
     with httpx.Client(base_url=f"http://127.0.0.1:{stack.settings.ingest_port}", trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client(stack):
+    """redis-py's client of the stack's Redis."""
+    with redis.Redis.from_url(stack.settings.redis_url) as client:
         yield client
 
 
@@ -59,10 +72,10 @@ def until(what, wanted, within_s=WITHIN_S):
     assert what() == wanted
 
 
-def places(settings, redis_client, needle):
+def places(settings, client, needle):
     """Every place that holds a text: keys and values of Redis, tables of PostgreSQL, files."""
     return [
-        *in_redis(redis_client, needle.encode()),
+        *in_redis(client, needle.encode()),
         *in_postgres(settings, needle),
         *(place for folder in ("events", "offline", "recovery") for place in in_files(settings.home / folder, needle)),
     ]
@@ -95,9 +108,9 @@ def in_files(folder, needle):
             yield f"file {path.parent.name}/{path.name}"
 
 
-def what_others_have(settings, redis_client):
+def what_others_have(settings, client):
     """Online rows, profiles and raw events of everybody else, and all offline rows of theirs."""
-    online = OnlineStore(redis_client, schema.VIEWS)
+    online = OnlineStore(client, schema.VIEWS)
     views = (schema.USER_FEATURES, schema.USER_SEEN, schema.USER_PROFILE)
     with closing(MetadataStore(settings.database_url)) as metadata:
         profiles = [user for user in metadata.users() if user.user_id != ERASED]
@@ -116,8 +129,8 @@ def events_by_result(settings):
     return {sample.labels["result"]: sample.value for sample in family.samples if sample.name.endswith("_total")}
 
 
-def test_an_erased_user_is_nowhere_and_does_not_come_back(stack, ingest, redis_client):
-    settings, online = stack.settings, OnlineStore(redis_client, schema.VIEWS)
+def test_an_erased_user_is_nowhere_and_does_not_come_back(stack, ingest, client):
+    settings, online = stack.settings, OnlineStore(client, schema.VIEWS)
 
     def event_count():
         (row,) = online.read("user_features", [ERASED])
@@ -128,8 +141,8 @@ def test_an_erased_user_is_nowhere_and_does_not_come_back(stack, ingest, redis_c
         assert ingest.post("/events", json=event).status_code == 201
 
     until(event_count, EACH)
-    before = what_others_have(settings, redis_client)
-    kinds = {place.partition(" ")[0] for place in places(settings, redis_client, ERASED)}
+    before = what_others_have(settings, client)
+    kinds = {place.partition(" ")[0] for place in places(settings, client, ERASED)}
     assert kinds == {"redis", "postgres", "file"}, "the scan finds what is there"
 
     asked = time.monotonic()
@@ -141,8 +154,8 @@ def test_an_erased_user_is_nowhere_and_does_not_come_back(stack, ingest, redis_c
     assert [store["store"] for store in stores] == list(STORES)
     requested = datetime.fromisoformat(ingest.get(receipt).json()["requested_at"])
     assert all(datetime.fromisoformat(store["at"]) > requested for store in stores)
-    assert places(settings, redis_client, ERASED) == []
-    assert what_others_have(settings, redis_client) == before
+    assert places(settings, client, ERASED) == []
+    assert what_others_have(settings, client) == before
 
     # A new training set, a replay, a late act and a dataflow that starts again do not bring him back; a new act does.
     backfill(settings)
@@ -150,7 +163,7 @@ def test_an_erased_user_is_nowhere_and_does_not_come_back(stack, ingest, redis_c
     assert replay(settings) > 0
     send(requested - timedelta(seconds=1))
     until(lambda: events_by_result(settings).get("erased"), 1)
-    assert places(settings, redis_client, ERASED) == []
+    assert places(settings, client, ERASED) == []
     send(datetime.now(UTC))
     until(event_count, 1)
     stack.kill("stream")
@@ -160,15 +173,15 @@ def test_an_erased_user_is_nowhere_and_does_not_come_back(stack, ingest, redis_c
     stored = list(open_event_store(settings.event_store_url).scan(user_id=ERASED))
     assert len(stored) == 2 and all(event.timestamp > requested for event in stored)
     assert ingest.get(receipt).json()["status"] == "done"
-    assert what_others_have(settings, redis_client)[:3] == before[:3]
+    assert what_others_have(settings, client)[:3] == before[:3]
 
 
-def test_a_receipt_waits_for_a_dataflow_that_is_away(stack, ingest, redis_client):
+def test_a_receipt_waits_for_a_dataflow_that_is_away(stack, ingest, client):
     stack.kill("stream")
-    receipt = f"/erasures/{ingest.delete(f'/users/{ERASED}').json()['erasure_id']}"
+    receipt = f"/erasures/{ingest.delete(f'/users/{ANOTHER}').json()['erasure_id']}"
     time.sleep(2)
     told = ingest.get(receipt).json()
     assert told["status"] == "pending" and {store["status"] for store in told["stores"]} == {"pending"}
     stack.restart("stream")
     until(lambda: ingest.get(receipt).json()["status"], "done")
-    assert places(stack.settings, redis_client, ERASED) == []
+    assert places(stack.settings, client, ANOTHER) == []

@@ -135,3 +135,12 @@ def test_who_was_erased_since_a_moment(erasures: Erasures) -> None:
     assert found[pseudonym("anna")] == (until_us, to_us(anna.requested_at))
     assert found[pseudonym("bert")] == (to_us(bert.requested_at), to_us(bert.requested_at))
     assert set(erasures.erased_since(now + timedelta(hours=1))) == {pseudonym("bert")}
+
+
+def test_what_the_dataflow_reported_is_kept_for_one_that_starts_without_states(erasures: Erasures) -> None:
+    first = erasures.request("anna")
+    complete(erasures, first, report(erasures, first))
+    assert erasures.finish(only(erasures))
+    erasures.request("bert")
+    until_us = report(erasures, erasures.request("anna"), 3)
+    assert erasures.reported() == {pseudonym("anna"): until_us}

@@ -124,7 +124,7 @@ def test_a_store_is_entered_after_a_look_that_found_nothing(shop: Shop) -> None:
     assert all(store.at and receipt.requested_at < store.at <= receipt.done_at for store in receipt.stores)
     details = {store.store: (store.status, store.detail) for store in receipt.stores}
     assert details["impressions"] == ("done", "messages name users by pseudonym only")
-    assert details["log"][0] == "expires" and f"{shop.settings.topic_events}: by the broker" in str(details["log"][1])
+    assert details["log"][0] == "expires" and f"{shop.settings.topic_dead}: by the broker" in str(details["log"][1])
     assert {event.user_id for event in shop.store.scan()} == {"bert"}
     assert [user.user_id for user in shop.metadata.users()] == ["bert"]
     assert shop.online.read("user_features", ["anna"]) == [None]
