@@ -19,16 +19,13 @@ from rich.table import Table
 
 from flows.console import tracked
 from flows.log_writer import LogError, Outgoing, publish
+from flows.messages import ORIGIN, VERDICT
 from infra.settings import Settings
 
 GROUP = "freshet-dead-letters"
 """Consumer group that keeps the place; nobody joins it, which takes some brokers seconds."""
 MARKER = "marker"
 """Header of what is no letter but the end of a run."""
-ORIGIN = "origin"
-"""Header of a message that was sent again: topic, partition and offset at which it first lay, joined by ``-``."""
-VERDICT = frozenset({"reason", "detail", "topic", "partition", "offset"})
-"""Headers that a letter got when it died; the others came with the message."""
 
 PATIENCE_S = 30.0
 BATCH = 500

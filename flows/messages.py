@@ -15,6 +15,10 @@ STORED = "stored"
 """Header of a message that a replay took from a store, where it need not be written again."""
 
 
+ORIGIN = "origin"
+"""Header of a message that was a dead letter before: topic, partition and offset at which it first lay."""
+
+
 class Source(NamedTuple):
     """A message as it lies in the log; ``logged_ms`` since the epoch, -1 when the log does not say."""
 
@@ -25,6 +29,12 @@ class Source(NamedTuple):
     value: bytes | None
     headers: list[tuple[str, bytes]]
     logged_ms: int
+
+    @property
+    def origin(self) -> str:
+        """Where the message lies, or first lay when it was a dead letter since: ``topic-partition-offset``."""
+        before = next((value for name, value in self.headers if name == ORIGIN), None)
+        return before.decode() if before else f"{self.topic}-{self.partition}-{self.offset}"
 
 
 class Arrival(NamedTuple):
@@ -89,12 +99,24 @@ class Forgotten(NamedTuple):
     until_us: int
 
 
+VERDICT = ("reason", "detail", "topic", "partition", "offset")
+"""Headers that a message gets when it dies."""
+
+
 class DeadLetter(NamedTuple):
     """A message that could not be used, and why."""
 
     source: Source
     reason: str
     detail: str
+
+    @property
+    def headers(self) -> list[tuple[str, bytes]]:
+        """The message's own headers, then why it died and where it lay (the names in VERDICT)."""
+        source = self.source
+        verdict = (self.reason, self.detail, source.topic, str(source.partition), str(source.offset))
+        kept = [(name, value) for name, value in source.headers if name not in VERDICT]
+        return [*kept, *zip(VERDICT, (text.encode() for text in verdict), strict=True)]
 
 
 def read_messages(kind: type[Message], found: Iterable[Source | Arrival]) -> Iterator[Arrival | DeadLetter]:
@@ -132,7 +154,7 @@ def _completed(event: Event, source: Source, logged_us: int) -> Event:
     """The event with an id and a time that reading it again gives again, should its writer have left them out."""
     missing: dict[str, Any] = {}
     if "event_id" not in event.model_fields_set:
-        missing["event_id"] = f"{source.topic}-{source.partition}-{source.offset}"
+        missing["event_id"] = source.origin
     if "timestamp" not in event.model_fields_set:
         missing["timestamp"] = datetime.fromtimestamp(logged_us / MICROSECONDS, UTC)
     return event.model_copy(update=missing) if missing else event

@@ -184,19 +184,11 @@ def dead_letters(settings: Settings, metrics: StreamMetrics) -> Sink[DeadLetter]
         def write(letters: list[DeadLetter]) -> None:
             failures: list[Any] = []
             for letter in letters:
-                source = letter.source
-                headers = {
-                    "reason": letter.reason,
-                    "detail": letter.detail,
-                    "topic": source.topic or "",
-                    "partition": str(source.partition),
-                    "offset": str(source.offset),
-                }
                 producer.produce(
                     settings.topic_dead,
-                    source.value,
-                    source.key,
-                    headers={name: value.encode() for name, value in headers.items()},
+                    letter.source.value,
+                    letter.source.key,
+                    headers=letter.headers,
                     on_delivery=lambda error, _: failures.append(error) if error else None,
                 )
             producer.flush()

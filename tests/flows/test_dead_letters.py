@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from feature_repo.events import MAX_CLOCK_SKEW_S, Event
 from flows import dead_letters
+from flows.log_writer import Outgoing, publish
 from flows.messages import DeadLetter, Source
 from flows.replay import main
 from flows.sinks import dead_letters as dead_letter_sink
@@ -121,6 +122,24 @@ def test_what_was_wrong_for_a_reason_that_has_passed_counts_once(
         assert dead_letters.resend(settings).sent == Counter(future=1, json=1)
         time.sleep(1)
     assert log.counts("user_features", ["u1"]) == log.counts("item_features", ["i1"]) == [2]
+
+
+def test_an_event_without_an_id_counts_once_however_often_it_is_sent_again(
+    settings: Settings, log: Any, start_stack: Callable[..., Any]
+) -> None:
+    ahead = datetime.now(UTC) + timedelta(seconds=MAX_CLOCK_SKEW_S + 2)
+    value = f'{{"user_id":"u1","item_id":"i1","event_type":"view","timestamp":"{ahead.isoformat()}"}}'.encode()
+    start_stack(settings, "stream")
+    publish(settings, [Outgoing(settings.topic_events, b"u1", value, [("trace", b"abc")])])
+    log.wait_for(lambda: len(log.messages(settings.topic_dead)), 1)
+    (letter,) = log.messages(settings.topic_dead)
+    again = Outgoing(settings.topic_dead, letter.key(), letter.value(), letter.headers())
+    publish(settings, [again, again])  # what a dataflow or a run that is killed leaves behind
+    time.sleep(max(0.0, ahead.timestamp() - MAX_CLOCK_SKEW_S - time.time()))
+    assert dead_letters.resend(settings).sent == Counter(future=3)
+    log.wait_for(lambda: log.counts("user_features", ["u1"]), [1])
+    back = log.messages(settings.topic_events)[1:]
+    assert [dict(message.headers())["trace"] for message in back] == [b"abc"] * 3
 
 
 def reason_of(letter: Any) -> str:
