@@ -65,8 +65,7 @@ def read_segment(path: Path, user_id: str | None = None) -> pa.Table:
     """The events of a segment, of one user or all, as they were appended."""
     lines, _ = _whole_lines(path)
     if user_id is not None:
-        mark = _mark(user_id)
-        lines = b"".join([line for line in io.BytesIO(lines) if mark in line]) if mark in lines else b""
+        lines = b"".join([lines[begin:end] for begin, end in _lines_of_user(lines, user_id)])
     if not lines:
         return EMPTY
     options = pyarrow.json.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="error")
@@ -83,19 +82,16 @@ def erase_from_segment(path: Path, user_id: str, until_us: int) -> set[str]:
     Nobody may write meanwhile. The copy belongs to no writer: one that lives finds its file gone and starts another.
     """
     lines, torn = _whole_lines(path)
-    mark = _mark(user_id)
-    if mark not in lines and not torn:
-        return set()
-    kept, erased = [], set()
-    for line in io.BytesIO(lines):
-        row = orjson.loads(line) if mark in line else None
-        if row is None or row["time_us"] >= until_us:
-            kept.append(line)
-        else:
+    kept, erased, done = [], set(), 0
+    for begin, end in _lines_of_user(lines, user_id):
+        row = orjson.loads(lines[begin:end])
+        if row["time_us"] < until_us:
             erased.add(row["event_id"])
+            kept.append(lines[done:begin])
+            done = end
     if erased or torn:
         aside = path.with_suffix(".tmp")
-        aside.write_bytes(b"".join(kept))
+        aside.write_bytes(b"".join([*kept, lines[done:]]))
         os.replace(aside, path)
     return erased
 
@@ -107,18 +103,23 @@ def _whole_lines(path: Path) -> tuple[bytes, bool]:
     return raw[:end], end < len(raw)
 
 
-def _mark(user_id: str) -> bytes:
-    # Found in the lines of this user only: inside a string the quotation marks are escaped.
-    return b'"user_id":' + orjson.dumps(user_id)
+def _lines_of_user(lines: bytes, user_id: str) -> Iterator[tuple[int, int]]:
+    """Where the user's lines begin and end."""
+    # Stands in no other user's line: within a string the quotation marks are escaped.
+    mark = b'"user_id":' + orjson.dumps(user_id)
+    end = 0
+    while (found := lines.find(mark, end)) >= 0:
+        begin, end = lines.rfind(b"\n", 0, found) + 1, lines.index(b"\n", found) + 1
+        yield begin, end
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold a file's lock while the context, or the process, lasts; gives whether it is held (always with ``wait``)."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
-            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             held = True
         except BlockingIOError:
             held = False

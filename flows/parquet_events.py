@@ -9,8 +9,9 @@ leaves events twice, never none, and reads drop repeats. Readers take no lock: t
 and at the Parquet files afterwards, so events that move meanwhile are seen at least once.
 
 ``compact.lock`` is held by whoever seals, merges or erases; what lies aside (``*.tmp``) while nobody holds it was
-left by a kill. ``append.lock`` is held by all appends together, or by the one erasure that puts copies of segments,
-those of living writers too, in their places.
+left by a kill. ``append.lock`` is held by who writes to a segment, for that moment, and by an erasure while it puts
+copies of segments, those of living writers too, in their places. (A lock that all appends held together would be
+cheaper, and could keep an erasure waiting for ever.)
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class ParquetEvents:
         with self._lock:
             if started := self._segment is None:
                 self._root.mkdir(parents=True, exist_ok=True)
-            with locked(self._append_lock, shared=True):
+            with locked(self._append_lock):
                 while self._segment is None or self._segment.is_gone:
                     self._leave_segment()
                     self._segment, started = Segment(self._open_dir), True
