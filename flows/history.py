@@ -15,9 +15,10 @@ from typing import Any
 
 from kafka.partitioner.default import murmur2
 
+from feature_repo.erasures import Erasures
 from feature_repo.events import Event
 from flows.event_store import open_event_store
-from flows.messages import Arrival, Refresh
+from flows.messages import Arrival, ErasedBefore, Refresh
 from flows.metadata import MetadataStore
 from infra.settings import Settings
 
@@ -26,8 +27,8 @@ log = logging.getLogger(__name__)
 BATCH_SIZE = 2_000
 TELL_EVERY_S = 5.0
 
-Stored = Callable[[], Iterator[tuple[str, Arrival]]]
-"""Opens the store: keys and arrivals, a key's in order of time."""
+Stored = Callable[[], Iterator[tuple[str | None, Arrival]]]
+"""Opens the store: keys and arrivals, a key's in order of time; without a key: for every partition."""
 
 
 class History:
@@ -71,7 +72,7 @@ class _Scan:
     def __init__(
         self,
         topic: str,
-        stored: Iterator[tuple[str, Arrival]],
+        stored: Iterator[tuple[str | None, Arrival]],
         partitions: set[int],
         count: int,
         tell: Callable[[int], None],
@@ -95,6 +96,10 @@ class _Scan:
     def _deal(self) -> None:
         found = list(islice(self._stored, BATCH_SIZE))
         for key, arrival in found:
+            if key is None:
+                for queue in self._queues.values():
+                    queue.append(arrival)
+                continue
             partition = self._place(key)
             if partition in self._queues:
                 self._queues[partition].append(arrival)
@@ -134,19 +139,21 @@ class _Scan:
             self._told = now
 
 
-def events(settings: Settings) -> Iterator[tuple[str, Arrival]]:
-    """The event store by user."""
+def events(settings: Settings) -> Iterator[tuple[str | None, Arrival]]:
+    """Who was erased, which the event store cannot tell, then the event store by user."""
+    for user_key, until_us in Erasures(settings.database_url).reported().items():
+        yield None, Arrival(ErasedBefore(user_key, until_us), 0, stored=True)
     for event in open_event_store(settings.event_store_url).scan():
         yield event.user_id, Arrival(event, event.time_us, stored=True)
 
 
-def items(settings: Settings) -> Iterator[tuple[str, Arrival]]:
+def items(settings: Settings) -> Iterator[tuple[str | None, Arrival]]:
     """The catalogue by item."""
     for item, logged_us in MetadataStore(settings.database_url).logged_items():
         yield item.item_id, Arrival(item, logged_us, stored=True)
 
 
-def users(settings: Settings) -> Iterator[tuple[str, Arrival]]:
+def users(settings: Settings) -> Iterator[tuple[str | None, Arrival]]:
     """The profiles by user."""
     for user, logged_us in MetadataStore(settings.database_url).logged_users():
         yield user.user_id, Arrival(user, logged_us, stored=True)

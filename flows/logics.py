@@ -16,7 +16,7 @@ from feature_repo.admission import DIGEST_SIZE, Admission
 from feature_repo.events import Event, to_us
 from feature_repo.schema import ITEM_FEATURES, USER_FEATURES, USER_SEEN
 from feature_repo.state import ItemState, UserState
-from flows.messages import Arrival, DeadLetter, Forgotten, Refresh, RowRemoval, RowWrite
+from flows.messages import Arrival, DeadLetter, ErasedBefore, Forgotten, Refresh, RowRemoval, RowWrite
 
 FIELDS = {state: tuple(f.name for f in fields(state)) for state in (Admission, UserState, ItemState)}
 NOT_IN_AN_ID = "\0"
@@ -66,6 +66,8 @@ class UserLogic(StatefulBatchLogic[Arrival, UserUpdate, bytes]):
                 self._take(arrival, update)
             elif isinstance(arrival.message, Refresh):
                 self._refresh(arrival, update)
+            elif isinstance(arrival.message, ErasedBefore):
+                self._admission.erased_us = max(self._admission.erased_us, arrival.message.until_us - 1)
             else:
                 self._forget(arrival, update)
         if self._shown and self._state.event_count:

@@ -64,6 +64,13 @@ class Withdrawn(NamedTuple):
     user_id: str
 
 
+class ErasedBefore(NamedTuple):
+    """An erasure that is over: nothing of the user from before ``until_us`` counts, wherever it is still met."""
+
+    user_key: str
+    until_us: int
+
+
 class Refresh(NamedTuple):
     """The row of the user, or of one of his items, is to be written although nothing has changed."""
 

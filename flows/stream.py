@@ -25,7 +25,7 @@ from feature_repo.schema import ITEM_CATALOG, USER_PROFILE
 from flows import history, sinks
 from flows.log_source import LogReader, LogSource
 from flows.logics import ItemLogic, UserLogic, UserUpdate
-from flows.messages import Arrival, DeadLetter, Forgotten, RowRemoval, RowWrite, Withdrawn, read_messages
+from flows.messages import Arrival, DeadLetter, ErasedBefore, Forgotten, RowRemoval, RowWrite, Withdrawn, read_messages
 from flows.stream_metrics import StreamMetrics
 from infra.settings import Settings, load_settings
 from infra.telemetry import setup_logging
@@ -56,7 +56,7 @@ def build(settings: Settings, metrics: StreamMetrics) -> Dataflow:
     profiles, bad_profiles = _messages(flow, users, UserProfile)
 
     # By pseudonym: keys lie in the recovery store, where a forgotten user's id must not.
-    by_user = op.key_on("by_user", acts, lambda arrival: pseudonym(arrival.message.user_id))
+    by_user = op.key_on("by_user", acts, user_key)
     user_logic = partial(UserLogic, settings.lateness_s, metrics.count_event)
     updates: KeyedStream[UserUpdate] = op.stateful_batch("user_state", by_user, user_logic)
     by_item = op.key_on("by_item", _each("counted", updates, "items"), lambda arrival: arrival.message.item_id)
@@ -121,6 +121,12 @@ def consumer_options(settings: Settings) -> dict[str, str]:
         "max.poll.interval.ms": "86400000",
         "log_level": "4",
     }
+
+
+def user_key(arrival: Arrival) -> str:
+    """The pseudonym of a message's user."""
+    message = arrival.message
+    return message.user_key if isinstance(message, ErasedBefore) else pseudonym(message.user_id)
 
 
 def entry_row(arrival: Arrival) -> RowWrite:

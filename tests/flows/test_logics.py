@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_repo.events import EVENT_TYPES, Erasure, Event
+from feature_repo.events import EVENT_TYPES, Erasure, Event, to_us
 from feature_repo.schema import USER_FEATURES, USER_SEEN
 from feature_repo.state import ItemState, UserState
 from flows.logics import ItemLogic, RecoveryError, UserLogic
-from flows.messages import Arrival, Forgotten, Refresh, RowRemoval, Source
+from flows.messages import Arrival, ErasedBefore, Forgotten, Refresh, RowRemoval, Source
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 DAY_S = 86_400.0
@@ -147,6 +147,19 @@ def test_an_erasure_ends_the_state_and_what_comes_after_it_is_a_new_user() -> No
     (told_again,) = logic.on_batch([logged(wish)])[0]
     assert told_again.raw == [Forgotten("u", "e1", until_us)]
     assert told_again.rows[2].row == after(new).row(), "what came since is shown again"
+
+
+def test_an_erasure_that_is_over_does_not_end_who_came_back() -> None:
+    """A dataflow without states meets his new events in the event store before it meets the old wish in the log."""
+    counts: Counter[str] = Counter()
+    logic = user_logic(counts=counts)
+    wish = Erasure(user_id="u", erasure_id="e1", requested_at=START + timedelta(seconds=100))
+    over, old, new = ErasedBefore("key", to_us(wish.requested_at) + 1), act(1), act(131)
+    logic.on_batch([history(over), history(new), history(Refresh("u"))])
+    (update,) = logic.on_batch([logged(old), logged(wish), logged(new)])[0]
+    assert update.raw == [Forgotten("u", "e1", over.until_us)] and update.dead == []
+    assert update.rows[2].row == after(new).row()
+    assert counts == {"new": 1, "erased": 1, "duplicate": 1}
 
 
 def test_a_snapshot_of_a_forgotten_user_holds_nothing_of_him() -> None:
