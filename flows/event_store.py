@@ -24,9 +24,10 @@ class EventStoreError(OSError):
 class EventStore(Protocol):
     """Append-only events, but for erasure. Many processes may write and read at once.
 
-    User and event_id name an event: what has both in common with an event that is stored is a repeat of it,
-    which may be appended and is read once. Times are microseconds UTC. Every method raises OSError
-    (``EventStoreError`` or the file system's own) when the store is away.
+    User, event_id and time name an event: what has all in common with an event that is stored is a repeat of it,
+    which may be appended and is read once. (The dataflow lets an id count once for as long as lateness is allowed; one
+    that a client uses again later counts again, and is kept here too.) Times are microseconds UTC. Every method
+    raises OSError (``EventStoreError`` or the file system's own) when the store is away.
     """
 
     def append(self, events: Sequence[Event]) -> int:

@@ -5,8 +5,9 @@ MongoDB's date. Dates count milliseconds, so ``time_us`` has the exact time; ``p
 
 Three indexes:
 
-``event``    (event_id, user_id), unique: makes a repeat harmless. The client chooses the event_id, so it means
-             something only together with its user; it comes first because an event is looked up by it.
+``event``    (event_id, user_id, time_us), unique: makes a repeat harmless. The client chooses the event_id, so it means
+             something only together with its user, and may come again after it was forgotten; it comes first
+             because an event is looked up by it.
 ``history``  (user_id, timestamp, ...): a user's events in the order of ``scan``; also finds what is to be erased.
 ``order``    (timestamp, ...): all events in the order of ``scan``, which therefore never sorts.
 
@@ -38,7 +39,7 @@ PATIENCE_MS = 5_000
 
 ORDER = ("timestamp", "time_us", "event_id", "user_id")
 INDEXES = [
-    IndexModel([("event_id", ASCENDING), ("user_id", ASCENDING)], name="event", unique=True),
+    IndexModel([(field, ASCENDING) for field in ("event_id", "user_id", "time_us")], name="event", unique=True),
     IndexModel([("user_id", ASCENDING), *((field, ASCENDING) for field in ORDER[:3])], name="history"),
     IndexModel([(field, ASCENDING) for field in ORDER], name="order"),
 ]

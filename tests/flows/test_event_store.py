@@ -156,6 +156,15 @@ def test_one_event_id_of_two_users_is_two_events(store: EventStore) -> None:
     assert [e.user_id for e in store.scan()] == ["b"]
 
 
+def test_an_event_id_used_again_at_another_time_is_another_event(store: EventStore) -> None:
+    first, again = event(1), event(2, event_id="e0001")
+    next_day = event(1, timestamp=first.timestamp.replace(day=first.timestamp.day + 1))
+    store.append([first, again, first, next_day])
+    store.compact()
+    assert list(store.scan()) == [first, again, next_day]
+    assert store.count() == 3
+
+
 def test_only_the_user_himself_is_meant(store: EventStore) -> None:
     others = [event(n, user=user) for n, user in enumerate(["u11", "xu1", "U1"])]
     others.append(event(9, user="u2", item_id="u1", session_id="u1", properties={"user_id": "u1", '"user_id":"u1"': 1}))

@@ -55,7 +55,7 @@ def test_indexes_find_an_event_a_history_and_the_order(
     store.append([event(1)])
     indexes = collection.index_information().values()
     assert [[field for field, _ in index["key"]] for index in indexes if index.get("unique")] == [
-        ["event_id", "user_id"]
+        ["event_id", "user_id", "time_us"]
     ]
     begins = {tuple(field for field, _ in index["key"])[:2] for index in indexes}
     assert {("user_id", "timestamp"), ("timestamp", "time_us")} <= begins
