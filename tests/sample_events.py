@@ -27,7 +27,7 @@ def ids(events: Iterable[Event]) -> list[str]:
 
 def in_order(events: Iterable[Event]) -> list[Event]:
     """As a store gives them: each once, by time, event_id and user."""
-    once = {(e.user_id, e.event_id): e for e in events}
+    once = {(e.user_id, e.event_id, e.time_us): e for e in events}
     return sorted(once.values(), key=lambda e: (e.time_us, e.event_id, e.user_id))
 
 

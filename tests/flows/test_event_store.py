@@ -157,7 +157,7 @@ def test_one_event_id_of_two_users_is_two_events(store: EventStore) -> None:
 
 
 def test_an_event_id_used_again_at_another_time_is_another_event(store: EventStore) -> None:
-    first, again = event(1), event(2, event_id="e0001")
+    first, again = event(1), event(2, minutes=1, event_id="e0001")
     next_day = event(1, timestamp=first.timestamp.replace(day=first.timestamp.day + 1))
     store.append([first, again, first, next_day])
     store.compact()
