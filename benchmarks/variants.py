@@ -48,7 +48,7 @@ def decoding() -> Dataflow:
     metrics.serve(settings.host, settings.stream_metrics_port)
     flow = Dataflow("decoding")
     reader = LogReader(stream.consumer_options(settings), metrics.tell_lag)
-    source = LogSource(reader, settings.topic_events, partial(history.events, settings), metrics.count_stored)
+    source = LogSource(reader, settings.topic_events, partial(history.events, settings), metrics)
 
     def read(batch: list[Any]) -> list[Any]:
         found = list(read_messages(Event, batch))

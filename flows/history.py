@@ -20,6 +20,7 @@ from feature_repo.events import Event
 from flows.event_store import open_event_store
 from flows.messages import Arrival, ErasedBefore, Refresh
 from flows.metadata import MetadataStore
+from flows.stream_metrics import StreamMetrics
 from infra.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,31 +39,33 @@ class History:
         topic: its name, for the log.
         stored: opens the store.
         partitions: number of the topic's partitions.
-        count: told how many messages were read.
+        metrics: told how many messages were read, and how many partitions are not through.
     """
 
-    def __init__(self, topic: str, stored: Stored, partitions: int, count: Callable[[int], None]) -> None:
+    def __init__(self, topic: str, stored: Stored, partitions: int, metrics: StreamMetrics) -> None:
         self._topic = topic
         self._stored = stored
         self._count = partitions
-        self._tell = count
+        self._metrics = metrics
         self._waiting: set[int] = set()
         self._scans: dict[int, _Scan] = {}
 
     def add(self, partition: int) -> None:
         """Let a partition take part in the next scan."""
+        self._metrics.rebuilding.inc()
         self._waiting.add(partition)
 
     def take(self, partition: int) -> list[Arrival] | None:
         """The partition's next messages; None when there are no more. After the last event: a Refresh for each row."""
         if partition in self._waiting:
-            scan = _Scan(self._topic, self._stored(), self._waiting, self._count, self._tell)
+            scan = _Scan(self._topic, self._stored(), self._waiting, self._count, self._metrics.stored.inc)
             self._scans.update(dict.fromkeys(self._waiting, scan))
             self._waiting = set()
         return self._scans[partition].take(partition)
 
-    def newest_us(self, partition: int) -> int | None:
-        """Time of the partition's newest stored message, once all were taken; None without one."""
+    def close(self, partition: int) -> int | None:
+        """All were taken; returns the time of the partition's newest stored message, None without one."""
+        self._metrics.rebuilding.dec()
         return self._scans[partition].newest_us.get(partition)
 
 

@@ -22,6 +22,7 @@ from confluent_kafka.admin import AdminClient
 from feature_repo.events import MAX_CLOCK_SKEW_S
 from flows.history import History, Stored
 from flows.messages import Arrival, Source
+from flows.stream_metrics import StreamMetrics
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +66,11 @@ class LogSource(FixedPartitionedSource[Source | Arrival, int | None]):
         reader: the consumers.
         topic: its name.
         stored: opens the store of what the topic's messages have led to.
-        count: told how many stored messages were read.
+        metrics: told of what is read from there.
     """
 
-    def __init__(self, reader: LogReader, topic: str, stored: Stored, count: Callable[[int], None]) -> None:
-        self._reader, self._topic, self._stored, self._count = reader, topic, stored, count
+    def __init__(self, reader: LogReader, topic: str, stored: Stored, metrics: StreamMetrics) -> None:
+        self._reader, self._topic, self._stored, self._metrics = reader, topic, stored, metrics
         self._histories: dict[int, History] = {}
         self._partitions = 0
 
@@ -93,7 +94,7 @@ class LogSource(FixedPartitionedSource[Source | Arrival, int | None]):
     def _history_of_this_worker(self) -> History:
         worker = threading.get_ident()
         if worker not in self._histories:
-            self._histories[worker] = History(self._topic, self._stored, self._partitions, self._count)
+            self._histories[worker] = History(self._topic, self._stored, self._partitions, self._metrics)
         return self._histories[worker]
 
 
@@ -113,16 +114,16 @@ class _Partition(StatefulSourcePartition[Source | Arrival, int | None]):
             stored = self._history.take(self._place[1])
             if stored is not None:
                 return stored
-            self._open_log(self._history.newest_us(self._place[1]))
+            self._open_log(self._history)
         batch = self._consumer.take(self._place)
         if batch:
             self._offset = batch[-1].offset + 1
         self._awake = None if batch else datetime.now(UTC) + LOOK_EVERY
         return batch
 
-    def _open_log(self, newest_us: int | None) -> None:
+    def _open_log(self, history: History) -> None:
         self._history = None
-        self._offset = self._consumer.offset_after(self._place, newest_us)
+        self._offset = self._consumer.offset_after(self._place, history.close(self._place[1]))
         self._consumer.add(self._place, self._offset)
 
     def next_awake(self) -> datetime | None:

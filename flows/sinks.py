@@ -188,7 +188,7 @@ def dead_letters(settings: Settings, metrics: StreamMetrics) -> Sink[DeadLetter]
                     settings.topic_dead,
                     letter.source.value,
                     letter.source.key,
-                    headers=letter.headers,
+                    headers=list(letter.headers),
                     on_delivery=lambda error, _: failures.append(error) if error else None,
                 )
             producer.flush()

@@ -48,9 +48,9 @@ def build(settings: Settings, metrics: StreamMetrics) -> Dataflow:
     """The dataflow."""
     flow = Dataflow("freshet")
     reader = LogReader(consumer_options(settings), metrics.tell_lag)
-    events = LogSource(reader, settings.topic_events, partial(history.events, settings), metrics.count_stored)
-    items = LogSource(reader, settings.topic_catalog, partial(history.items, settings), metrics.count_stored)
-    users = LogSource(reader, settings.topic_profiles, partial(history.users, settings), metrics.count_stored)
+    events = LogSource(reader, settings.topic_events, partial(history.events, settings), metrics)
+    items = LogSource(reader, settings.topic_catalog, partial(history.items, settings), metrics)
+    users = LogSource(reader, settings.topic_profiles, partial(history.users, settings), metrics)
     acts, bad_acts = _messages(flow, events, Event)
     entries, bad_entries = _messages(flow, items, Item)
     profiles, bad_profiles = _messages(flow, users, UserProfile)

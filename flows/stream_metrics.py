@@ -49,6 +49,11 @@ class StreamMetrics:
             "Stored messages read by a dataflow that started without states",
             registry=self.registry,
         )
+        self.rebuilding = Gauge(
+            "freshet_stream_rebuilding",
+            "Partitions of which stored messages are still read, because the dataflow started without states",
+            registry=self.registry,
+        )
         self.lag = Gauge(
             "freshet_stream_lag_messages",
             "Messages in the log that were not read yet",
@@ -83,10 +88,6 @@ class StreamMetrics:
     def count_event(self, result: str) -> None:
         """Count one decoded event."""
         self._results[result].inc()
-
-    def count_stored(self, count: int) -> None:
-        """Count messages read from a store at the start."""
-        self.stored.inc(count)
 
     def tell_lag(self, topic: str, partition: int, messages: int, seconds: float) -> None:
         """Show how far one partition's reader is behind."""

@@ -20,7 +20,7 @@ from rich.table import Table
 from infra.firstrun import first_run
 from infra.home import AlreadyRuns, end_leftovers, is_held, read_state
 from infra.processes import StackError, is_running
-from infra.servers import ALL, address
+from infra.servers import ALL, address, scrape
 from infra.settings import Settings, SettingsError, load_settings
 from infra.stack import Stack
 
@@ -37,6 +37,7 @@ def up(settings: Settings, only: Sequence[str]) -> int:
     stack = Stack(settings, only or ALL, say=console.print)
     try:
         with stack:
+            _show_rebuild(stack)
             if not only:
                 first_run(stack)
             console.print(_urls(stack))
@@ -49,6 +50,25 @@ def up(settings: Settings, only: Sequence[str]) -> int:
     except AlreadyRuns as error:
         console.print(str(error))
         return status(settings)
+
+
+def _show_rebuild(stack: Stack) -> None:
+    """A line of progress while a dataflow without states counts anew what is stored; the services answer meanwhile."""
+    if all(part.name != "stream" for part in stack.parts):
+        return
+    url = f"http://{stack.settings.host}:{stack.settings.stream_metrics_port}/metrics"
+    with console.status("") as line:
+        while True:
+            found, seconds = scrape(url), time.time() - stack.process("stream").started
+            count = found.get("freshet_stream_history_messages_total", 0)
+            told = f"{count:,.0f} stored messages in {seconds:.1f} s ({count / seconds:,.0f}/s)"
+            if not found.get("freshet_stream_rebuilding"):
+                break
+            line.update(f"counting anew: {told}")
+            stack.watch()
+            time.sleep(LOOK_EVERY_S)
+    if count:
+        console.print(f"counted anew: {told}")
 
 
 def _stop_on_signals() -> None:

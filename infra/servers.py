@@ -10,6 +10,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from infra import postgres
 from infra.processes import Run, package
 from infra.settings import ROOT, Settings
@@ -62,6 +64,16 @@ def answers(url: str) -> bool:
             return bool(response.status == 200)
     except (URLError, OSError):
         return False
+
+
+def scrape(url: str) -> dict[str, float]:
+    """The samples of a Prometheus endpoint that have no labels, by name; empty when it does not answer within 2 s."""
+    try:
+        with build_opener(ProxyHandler({})).open(url, timeout=2) as response:
+            families = list(text_string_to_metric_families(response.read().decode()))
+    except (URLError, OSError):
+        return {}
+    return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
 
 
 # Kafka: Tansu, in memory only
