@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -39,13 +39,13 @@ TICKS_PER_S = 50
 class Cost:
     """Of one run over ``events`` events: CPU seconds of all processes together, and seconds on the clock.
 
-    ``behind_s``: how long after the last event was sent the dataflow went on working; 0 for a log filled before.
+    ``behind``: events that were not counted yet when the broker acknowledged the last one.
     """
 
     events: int
     cpu_s: float
     wall_s: float
-    behind_s: float = 0.0
+    behind: int = 0
 
     @property
     def per_core(self) -> float:
@@ -96,9 +96,10 @@ class Track:
     def send(self, events: Sequence[Event], per_s: float | None = None) -> None:
         """Put events into the log, as fast as it takes them or at a rate."""
         at_once = SEND_AT_ONCE if per_s is None else round(per_s / TICKS_PER_S)
+        firsts = range(0, len(events), at_once)
         due = time.perf_counter()
         with LogDoor(self._settings) as door:
-            for first in range(0, len(events), at_once):
+            for first in tracked(firsts, "sending", total=len(firsts), unit=f"times {at_once:,} events"):
                 door.send(events[first : first + at_once])
                 due += 1 / TICKS_PER_S
                 time.sleep(max(0.0, due - time.perf_counter()) if per_s else 0.0)
@@ -115,13 +116,12 @@ class Track:
         """Let the dataflow read what comes in at a rate."""
         with _Run(self._settings, self._environment, WHOLE, 1) as run:
             run.until_quiet(0)
-            before = run.cpu_s()
-            started = time.monotonic()
-            self.send(list(tracked(events, f"{per_s:,.0f} events/s", total=len(events), unit="events")), per_s)
-            sent = time.monotonic()
-            cost = run.until_quiet(len(events))
-            behind = cost.wall_s - (sent - run.started)
-            return replace(cost, cpu_s=cost.cpu_s - before, wall_s=sent - started, behind_s=max(0.0, behind))
+            before_s, started = run.cpu_s(), time.monotonic()
+            self.send(events, per_s)
+            wall_s = time.monotonic() - started
+            behind = len(events) - run.counted()
+            cpu_s = run.until_quiet(len(events)).cpu_s - before_s
+            return Cost(len(events), cpu_s, wall_s, behind)
 
 
 class _Run:
@@ -170,7 +170,7 @@ class _Run:
             if now - last > BUSY * LOOK_EVERY_S:
                 done = Cost(events, now, wall_s)
             elif wall_s - done.wall_s > QUIET_S:
-                if (counted := self._counted()) >= events:
+                if (counted := self.counted()) >= events:
                     return done
                 if wall_s - done.wall_s > PATIENCE_S:
                     raise TimeoutError(f"the dataflow has counted {counted} of {events} events and does nothing more")
@@ -180,6 +180,15 @@ class _Run:
         """Number of events in the event store."""
         return open_event_store(self._settings.event_store_url).count()
 
+    def counted(self) -> int:
+        """Events that the processes have counted as new, by their metrics."""
+        first, found = self._settings.stream_metrics_port, 0.0
+        for port in range(first, first + self._settings.stream_processes):
+            with closing(urlopen(f"http://{self._settings.host}:{port}/metrics", timeout=2)) as answer:
+                lines = answer.read().decode().splitlines()
+            found += sum(float(line.removeprefix(COUNTER)) for line in lines if line.startswith(COUNTER))
+        return round(found)
+
     def _total_cpu_s(self) -> float:
         times = [process.cpu_times() for process in (self._process, *self._process.children(recursive=True))]
         return sum(each.user + each.system for each in times)
@@ -188,18 +197,9 @@ class _Run:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                self._counted()
+                self.counted()
                 return
             except OSError:
                 if self._child.poll() is not None or time.monotonic() > deadline:
                     raise TimeoutError("the dataflow does not start") from None
                 time.sleep(0.02)
-
-    def _counted(self) -> int:
-        """Events that the processes have counted as new, by their metrics."""
-        first, found = self._settings.stream_metrics_port, 0.0
-        for port in range(first, first + self._settings.stream_processes):
-            with closing(urlopen(f"http://{self._settings.host}:{port}/metrics", timeout=2)) as answer:
-                lines = answer.read().decode().splitlines()
-            found += sum(float(line.removeprefix(COUNTER)) for line in lines if line.startswith(COUNTER))
-        return round(found)
