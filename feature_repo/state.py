@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import gcd
 from sys import intern
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -58,6 +59,7 @@ _FIRST_COUNT = {event_type: n * len(_HALF_LIVES_US) for n, event_type in enumera
 _WINDOW_BITS = 32
 _FRACTION_BITS = 32
 _WINDOWS_US = tuple(_WINDOW_BITS * half_life for half_life in _HALF_LIVES_US)
+_FINEST_US = gcd(*_WINDOWS_US)  # no window ends between two of its multiples
 _VALUE_UNIT = 2.0**32
 
 
@@ -122,17 +124,22 @@ class CountedState:
             self.value_sum += round(event.value * _VALUE_UNIT)
 
     def _advance(self, time_us: int) -> None:
-        for n, window_us in enumerate(_WINDOWS_US):
-            passed = time_us // window_us - self.last_us // window_us
-            if passed:
-                for at in range(n, _DECAYED, len(_WINDOWS_US)):
-                    self.previous[at] = self.current[at] if passed == 1 else 0
-                    self.current[at] = 0
+        if time_us // _FINEST_US != self.last_us // _FINEST_US:
+            for n, window_us in enumerate(_WINDOWS_US):
+                passed = time_us // window_us - self.last_us // window_us
+                if passed:
+                    for at in range(n, _DECAYED, len(_WINDOWS_US)):
+                        self.previous[at] = self.current[at] if passed == 1 else 0
+                        self.current[at] = 0
         self.last_us = time_us
 
     def _weigh(self, first: int, time_us: int) -> None:
+        if time_us == self.last_us:  # as nearly always: it lies in the current windows
+            for at, (_, weight) in enumerate(_weights(time_us), first):
+                self.current[at] += weight
+            return
         for n, (window, weight) in enumerate(_weights(time_us)):
-            behind = 0 if time_us == self.last_us else self.last_us // _WINDOWS_US[n] - window
+            behind = self.last_us // _WINDOWS_US[n] - window
             if behind <= 1:
                 weights = self.previous if behind else self.current
                 weights[first + n] += weight
