@@ -128,11 +128,11 @@ def kill_one(stack: Stack, parts: Sequence[str], random: Random) -> str:
     part = random.choice(list(living))
     victim = random.choice(living[part])
     try:
-        command = " ".join(victim.cmdline())
+        command = " ".join([*victim.cmdline(), victim.name()])
         victim.kill()
     except psutil.NoSuchProcess:
         return kill_one(stack, parts, random)
-    return f"{part}: {next((kind for kind in KINDS if kind in command), victim.name())}"
+    return f"{part}: {next((kind for kind in KINDS if kind in command), command)}"
 
 
 def _processes(stack: Stack, part: str) -> list[psutil.Process]:
