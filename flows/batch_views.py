@@ -1,7 +1,7 @@
-"""The rows that no stream keeps, from the offline store into Redis, without importing Feast.
+"""Rows that no stream keeps, from the offline store into Redis without Feast: ``python -m flows.batch_views``.
 
 ``feast materialize-incremental`` brings only what is new since its last run, which it remembers: rows that Redis
-lost do not come back by it.
+lost do not come back by it. The embedded stack does this at each start, ``flows.replay`` when it replays everything.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import redis
 from feature_repo.online import OnlineStore
 from feature_repo.schema import SEGMENT_FAVOURITES, TIMESTAMP, View
 from feature_repo.state import Row
-from infra.settings import Settings
+from infra.settings import Settings, load_settings
 
 BATCH_VIEWS = (SEGMENT_FAVOURITES,)
 
@@ -33,3 +33,7 @@ def _newest(settings: Settings, view: View) -> dict[str, tuple[Row, int]]:
     entities = table[view.entity].to_pylist()
     rows = table.select(list(view.fields)).to_pylist()
     return {entity: (row, time_us) for entity, row, time_us in zip(entities, rows, times, strict=True)}
+
+
+if __name__ == "__main__":
+    print(f"wrote {restore_batch_views(load_settings())} rows")

@@ -157,6 +157,14 @@ def _feast_is_older(settings: Settings) -> bool:
     return any(source.stat().st_mtime > registry.stat().st_mtime for source in sources)
 
 
+def _batch_views(settings: Settings) -> list[str]:
+    return [sys.executable, "-m", "flows.batch_views"]
+
+
+def _has_offline_rows(settings: Settings) -> bool:
+    return any(settings.offline_dir.glob("*.parquet"))
+
+
 def recovery_folder(settings: Settings) -> Path:
     """Bytewax's recovery store: the dataflow's states and its offsets in the log."""
     return settings.home / "recovery"
@@ -234,6 +242,7 @@ PARTS: dict[str, Part] = {
             grace_s=2.0,  # it would wait for its flow runs, and for its connections to time out
         ),
         Part("feast", _feast, needs=("redis", "postgres"), within_s=180.0, once=True, wanted=_feast_is_older),
+        Part("batch_views", _batch_views, needs=("redis",), once=True, wanted=_has_offline_rows),
         Part(
             "ingest",
             _service("bento.ingest.service:Ingest", "ingest_port"),
