@@ -145,9 +145,9 @@ class _Scan:
 def events(settings: Settings) -> Iterator[tuple[str | None, Arrival]]:
     """Who was erased, which the event store cannot tell, then the event store by user."""
     for user_key, until_us in Erasures(settings.database_url).reported().items():
-        yield None, Arrival(ErasedBefore(user_key, until_us), 0, stored=True)
+        yield None, Arrival(ErasedBefore(user_key, until_us), 0, stored=True, quiet=True)
     for event in open_event_store(settings.event_store_url).scan():
-        yield event.user_id, Arrival(event, event.time_us, stored=True)
+        yield event.user_id, Arrival(event, event.time_us, stored=True, quiet=True)
 
 
 def items(settings: Settings) -> Iterator[tuple[str | None, Arrival]]:

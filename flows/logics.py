@@ -152,7 +152,7 @@ def _no_news(user_id: str, item_id: str | None = None) -> Arrival:
 
 def _news(arrival: Arrival) -> int:
     """When what a row shows entered the log; 0 when it was known before."""
-    return 0 if arrival.stored or arrival.quiet else arrival.logged_us
+    return 0 if arrival.stored else arrival.logged_us
 
 
 def _snapshot(marks: tuple[Any, ...], *states: Any) -> bytes:

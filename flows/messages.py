@@ -41,21 +41,18 @@ class Arrival(NamedTuple):
     """A valid message.
 
     Attributes:
-        message: Event, Erasure, Item, UserProfile, Withdrawn or Refresh.
+        message: Event, Erasure, Item, UserProfile, Withdrawn, ErasedBefore or Refresh.
         logged_us: when it entered the log.
-        source: where it lay in the log; None: it was read from a store at the start.
+        source: where it lay in the log, as long as that matters.
         stored: it was taken from a store, where it need not be written again.
+        quiet: rows need not follow it; a Refresh will come when all of its kind have passed.
     """
 
     message: Any
     logged_us: int
     source: Source | None = None
     stored: bool = False
-
-    @property
-    def quiet(self) -> bool:
-        """Whether rows need not follow it: a Refresh will come when all of its kind have passed."""
-        return self.source is None
+    quiet: bool = False
 
 
 class Withdrawn(NamedTuple):

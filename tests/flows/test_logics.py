@@ -30,7 +30,7 @@ def logged(message: Any, stored: bool = False) -> Arrival:
 
 
 def history(message: Any) -> Arrival:
-    return Arrival(message, 1, stored=True)
+    return Arrival(message, 1, stored=True, quiet=True)
 
 
 def user_logic(snapshot: bytes | None = None, counts: Counter[str] | None = None) -> UserLogic:
