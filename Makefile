@@ -50,9 +50,10 @@ load: setup ## load DATASET (default: MovieLens-100K) into the running stack
 train: setup ## train on the events of the running stack, and promote a better model
 	@$(IN_STACK) $(BIN)/python -m flows.train
 
-bench: setup ## measure freshness, throughput and quality: the figures of docs/benchmarks.md
+bench: setup ## measure freshness, throughput, rebuild and quality: the figures of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.freshness
 	@$(BIN)/python -m benchmarks.throughput
+	@$(BIN)/python -m benchmarks.rebuild
 	@$(BIN)/python -m benchmarks.quality
 
 bench-faults: setup ## 100 SIGKILLs under load; every event accounted for (some ten minutes)
