@@ -91,10 +91,11 @@ def test_releases_follow_the_alias_without_a_failed_request_and_bad_ones_are_ref
     assert "item_falling" in refused[bad] and serving(second) and api.get("/ready").status_code == 200
     registry.promote(settings, first, settings.model_alias)
     eventually(lambda: serving(first), within_s=20)
+    expected = [Bundle.load(path).version for path in (bundle_dir, second_dir, bundle_dir)]
+    eventually(lambda: stream.version() == expected[-1], within_s=20)
     answers = stream.stop()
     versions = [answer["model_version"] for answer in answers]
     changes = [version for n, version in enumerate(versions) if n == 0 or version != versions[n - 1]]
-    expected = [Bundle.load(path).version for path in (bundle_dir, second_dir, bundle_dir)]
     assert changes == expected
     assert all(answer["fallback"] is None and answer["count"] == 10 for answer in answers)
     metrics = api.get("/metrics").text
@@ -122,6 +123,10 @@ class Requests(threading.Thread):
                 self._answers.append(response.json())
             except httpx.HTTPError as error:
                 self._failures.append(str(error))
+
+    def version(self) -> str:
+        """The model of the last answer."""
+        return str(self._answers[-1]["model_version"])
 
     def stop(self) -> list[dict[str, Any]]:
         """Every answer so far."""
