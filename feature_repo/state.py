@@ -17,7 +17,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import gcd
@@ -154,11 +154,6 @@ class CountedState:
     @property
     def mean_value(self) -> float:
         return self.value_sum / self.value_count / _VALUE_UNIT if self.value_count else 0.0
-
-    @classmethod
-    def features(cls) -> Mapping[str, Feature]:
-        """Feature name -> type, reader and description, in the order of the row."""
-        return cls.FEATURES
 
     def row(self) -> Row:
         """The features of this entity as of its newest event."""

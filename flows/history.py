@@ -66,7 +66,7 @@ class History:
     def close(self, partition: int) -> int | None:
         """All were taken; returns the time of the partition's newest stored message, None without one."""
         self._metrics.rebuilding.dec()
-        return self._scans[partition].newest_us.get(partition)
+        return self._scans.pop(partition).newest_us.get(partition)
 
 
 class _Scan:
