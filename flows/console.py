@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:  # whoever only loads or replays needs no PyTorch
-    from models.evaluate import Evaluation
+    from models.judging import Evaluation
     from models.recipe import Steps
     from models.retriever import Progress as Callback
 
@@ -80,14 +80,16 @@ def quality_table(evaluation: Evaluation) -> Table:
     first = next(iter(evaluation.results["live"].values()))
     table = Table(
         title=f"All {evaluation.catalog_size:,} items ranked, seen left out; "
-        f"{first.moments:,} moments of {first.users:,} users; ± 95 % by user"
+        f"{first.moments:,} moments of {first.users:,} users; ± 95 % by user\n"
+        "NDCG@10 of the moment's items; future: of all that the user meets until the end"
     )
-    for name in ("system", "state", "NDCG@10", "HR@10", "R@10", "R@50", "cov@10"):
+    for name in ("system", "state", "NDCG@10", "future", "R@10", "R@50", "cov@10"):
         table.add_column(name, justify="left" if name in ("system", "state") else "right", no_wrap=True)
     for system in next(iter(evaluation.results.values())):
         for mode, systems in evaluation.results.items():
             q = systems[system]
             ndcg = f"{q.means['ndcg@10']:.4f} ±{q.half_widths['ndcg@10']:.4f}"
-            rest = [f"{q.means[name]:.3f}" for name in ("hr@10", "recall@10", "recall@50")]
-            table.add_row(system, mode, ndcg, *rest, f"{q.coverage:.2f}")
+            future = evaluation.judgements[mode][system].quality["future"]["all"].means["ndcg@10"]
+            recalls = [f"{q.means[name]:.3f}" for name in ("recall@10", "recall@50")]
+            table.add_row(system, mode, ndcg, f"{future:.4f}", *recalls, f"{q.coverage:.2f}")
     return table

@@ -1,13 +1,13 @@
 """Evaluation by replay: events in order of time through the states, lists by the very scorer that serves.
 
-live: the state just before each moment, the user's events so far included. frozen: the state, and the clock, as of
-the split, as a nightly batch would know it. Seen items are left out as of the moment in both.
+live: the state just before each moment, the user's events so far included. frozen: the users' and the items' state
+as of the split, as a nightly batch would know it. A request always knows the time, and seen items are left out as of
+the moment, in both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from feature_repo.events import Event
 from feature_repo.state import Row
 from models.bundle import Bundle
 from models.dataset import Moment, moments
-from models.metrics import DEPTH, Judgement, Quality
+from models.judging import Evaluation, judge_lists
+from models.metrics import DEPTH
 from models.replay import Replay
 from models.retriever import Progress
 from models.scorer import Scorer
@@ -41,29 +42,11 @@ fusion; and the product: retriever and the other sources, learned fusion, trees.
 MODES = ("frozen", "live")
 SAMPLE = 2_000
 
+Asked = tuple[Row, Sequence[str], float]
+"""Who asks and when: user row, segments, clock."""
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Quality of every system in both modes: ``results[mode][system]``."""
-
-    results: Mapping[str, Mapping[str, Quality]]
-    catalog_size: int
-
-    def metrics(self) -> dict[str, float]:
-        """Flat figures for a bundle's manifest and MLflow, for instance ``live.product.ndcg_at_10``."""
-        flat = {}
-        for mode, systems in self.results.items():
-            for system, quality in systems.items():
-                prefix = f"{mode}.{system.replace(' ', '_')}"
-                for name, value in quality.means.items():
-                    flat[f"{prefix}.{name.replace('@', '_at_')}"] = round(value, 6)
-                flat[f"{prefix}.ndcg_at_10_half_width"] = round(quality.half_widths["ndcg@10"], 6)
-                flat[f"{prefix}.coverage_at_10"] = round(quality.coverage, 6)
-        return flat
-
-    def as_json(self) -> dict[str, object]:
-        """Everything, as plain values."""
-        return {mode: {name: asdict(q) for name, q in systems.items()} for mode, systems in self.results.items()}
+Systems = Callable[[Scorer, Mask, Asked], Mapping[str, Numbers]]
+"""Gives the lists of some systems, as item numbers of the scorer."""
 
 
 def evaluate(
@@ -78,7 +61,7 @@ def evaluate(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Judge all systems on a window of time.
+    """Judge the product's own systems on a window of time.
 
     Args:
         bundle: trained on events before ``since_us`` only.
@@ -90,39 +73,8 @@ def evaluate(
         progress: told after each moment.
     """
     judged = moments(plan.history, since_us, until_us, sample, seed)
-    replay = Replay(events)
-    frozen, live = (new_scorer(bundle, plan.catalog, candidates) for _ in MODES)
-    replay.advance(since_us)
-    replay.fill(frozen.items)
-    frozen_users = {moment.user_id: replay.user_row(moment.user_id) for moment in judged}
-    results = {mode: {system: Judgement() for system in SYSTEMS} for mode in MODES}
-    replay.fill(live.items)
-    for n, moment in enumerate(judged):
-        replay.advance(moment.time_us)
-        replay.refresh(live.items)
-        seen, segments = replay.seen(moment.user_id), plan.profiles.get(moment.user_id, ())
-        states = {
-            "frozen": (frozen, frozen_users[moment.user_id], since_us),
-            "live": (live, replay.user_row(moment.user_id), moment.now_us),
-        }
-        for mode, (scorer, user, now_us) in states.items():
-            _judge(results[mode], scorer, moment, allowed_for(scorer, seen), (user, segments, now_us))
-        if progress:
-            progress(n + 1, len(judged), 0.0)
-    return Evaluation(
-        {mode: {s: j.quality(len(plan.catalog)) for s, j in systems.items()} for mode, systems in results.items()},
-        len(plan.catalog),
-    )
-
-
-Asked = tuple[Row, Sequence[str], float]
-"""Who asks and when: user row, segments, clock."""
-
-
-def _judge(results: Mapping[str, Judgement], scorer: Scorer, moment: Moment, allowed: Mask, asked: Asked) -> None:
-    for system, numbers in lists_of(scorer, allowed, asked).items():
-        ids = [scorer.items.ids[n] for n in numbers[:DEPTH]]
-        results[system].add(moment.user_id, ids, moment.relevant)
+    lists = product_lists(bundle, plan, events, judged, since_us=since_us, candidates=candidates, progress=progress)
+    return judge_lists(plan, judged, lists, since_us=since_us, until_us=until_us)
 
 
 def lists_of(scorer: Scorer, allowed: Mask, asked: Asked) -> dict[str, Numbers]:
@@ -131,9 +83,9 @@ def lists_of(scorer: Scorer, allowed: Mask, asked: Asked) -> dict[str, Numbers]:
     sources = scorer.ask(user, segments, now_us, allowed)
     pool = scorer.pool_from(sources)
     recent, _ = scorer.popular(now_us, 2 * DEPTH, allowed)
-    ever = np.where(allowed, scorer.items.column("event_count"), -1)
+    ever = top(np.where(allowed, scorer.items.column("event_count"), -1).astype(np.float32), DEPTH)
     lists = {
-        "popularity": top(ever.astype(np.float32), DEPTH),
+        "popularity": ever[allowed[ever]],
         "recent popularity": recent,
         "item to item": sources.lists["item_to_item"].items,
         "retriever": sources.lists["retriever"].items,
@@ -148,3 +100,46 @@ def _filled(numbers: Numbers, filler: Numbers) -> Numbers:
     numbers = numbers[:DEPTH]
     rest = filler[~np.isin(filler, numbers)]
     return np.concatenate([numbers, rest[: DEPTH - len(numbers)]])
+
+
+def product_lists(
+    bundle: Bundle,
+    plan: Plan,
+    events: Iterable[Event],
+    judged: Sequence[Moment],
+    *,
+    since_us: int,
+    candidates: int = 200,
+    systems: Systems = lists_of,
+    progress: Progress | None = None,
+) -> dict[str, dict[str, list[list[str]]]]:
+    """The product's own systems' Lists at some moments, by one replay.
+
+    Args:
+        judged: in order of time, none before ``since_us``.
+        systems: gives their lists at one moment.
+        Others: as in ``evaluate``.
+    """
+    lists: dict[str, dict[str, list[list[str]]]] = {mode: {} for mode in MODES}
+    replay = Replay(events)
+    frozen, live = (new_scorer(bundle, plan.catalog, candidates) for _ in MODES)
+    replay.advance(since_us)
+    replay.fill(frozen.items)
+    frozen_users = {moment.user_id: replay.user_row(moment.user_id) for moment in judged}
+    replay.fill(live.items)
+    for n, moment in enumerate(judged):
+        replay.advance(moment.time_us)
+        replay.refresh(live.items)
+        seen, segments = replay.seen(moment.user_id), plan.profiles.get(moment.user_id, ())
+        states = {
+            "frozen": (frozen, frozen_users[moment.user_id]),
+            "live": (live, replay.user_row(moment.user_id)),
+        }
+        for mode, (scorer, user) in states.items():
+            found = systems(scorer, allowed_for(scorer, seen), (user, segments, moment.now_us))
+            for system, numbers in found.items():
+                lists[mode].setdefault(system, []).append([scorer.items.ids[item] for item in numbers[:DEPTH]])
+        if progress:
+            progress(n + 1, len(judged), 0.0)
+    # Without a moment every system still has its figures, all 0: the gate asks for them.
+    return lists if judged else {mode: {system: [] for system in SYSTEMS} for mode in MODES}

@@ -8,11 +8,14 @@ from sample_shop import sample_items, sample_users
 
 from feature_repo.events import Event
 from models.bundle import Bundle
-from models.evaluate import MODES, SYSTEMS, Evaluation, evaluate
-from models.metrics import METRICS
+from models.dataset import moments
+from models.evaluate import MODES, SYSTEMS, Asked, evaluate, product_lists
+from models.judging import Evaluation, judge_lists
+from models.metrics import DEPTH, METRICS
 from models.neighbours import fit_neighbours
 from models.ranker import ranker_features, train_ranker
 from models.recipe import TrainingSettings, make_pairs
+from models.scorer import Scorer
 from models.training import Plan, assemble, fit_retriever, make_plan
 
 
@@ -53,6 +56,53 @@ def test_the_future_is_not_known(candidate: Bundle, plan: Plan, events: list[Eve
     whole = evaluate(candidate, plan, events, since_us=plan.split.test_us, until_us=middle)
     cut = [event for event in events if event.time_us < middle]
     assert evaluate(candidate, plan, cut, since_us=plan.split.test_us, until_us=middle) == whole
+
+
+def test_other_systems_are_judged_next_to_the_product(candidate: Bundle, plan: Plan, events: list[Event]) -> None:
+    """Who knows what comes is perfect; the product's own figures do not change by such company."""
+    window = {"since_us": plan.split.test_us, "until_us": plan.split.end_us}
+    judged = moments(plan.history, plan.split.test_us, plan.split.end_us)
+    lists = product_lists(candidate, plan, events, judged, since_us=plan.split.test_us)
+    lists["live"]["oracle"] = [sorted(moment.relevant) for moment in judged]
+    found = judge_lists(plan, judged, lists, **window)
+    assert found.results["live"]["oracle"].means["ndcg@10"] == 1
+    alone = run(candidate, plan, events)
+    assert {name: q for name, q in found.results["live"].items() if name != "oracle"} == alone.results["live"]
+
+
+def test_no_list_names_an_item_that_was_seen_or_that_is_twice(
+    candidate: Bundle, plan: Plan, events: list[Event]
+) -> None:
+    judged = moments(plan.history, plan.split.test_us, plan.split.end_us)
+    lists = product_lists(candidate, plan, events, judged, since_us=plan.split.test_us)
+    for n, moment in enumerate(judged):
+        seen = {e.item_id for e in events if e.user_id == moment.user_id and e.time_us < moment.time_us}
+        for system in SYSTEMS:
+            for mode in MODES:
+                ranked = lists[mode][system][n]
+                assert len(set(ranked)) == len(ranked) == min(DEPTH, len(plan.catalog) - len(seen))
+                assert not seen & set(ranked)
+
+
+def test_a_frozen_request_knows_the_time_but_no_later_act(candidate: Bundle, plan: Plan, events: list[Event]) -> None:
+    """The frozen state is that of the split, whatever a user does later; the clock goes on."""
+    judged = moments(plan.history, plan.split.test_us, plan.split.end_us)
+    asked = []
+
+    def listen(scorer: Scorer, allowed: np.ndarray, request: Asked) -> dict[str, np.ndarray]:
+        asked.append((request[0]["last_event_us"], request[2]))
+        return {}
+
+    product_lists(candidate, plan, events, judged, since_us=plan.split.test_us, systems=listen)
+    frozen, live = asked[::2], asked[1::2]
+    assert [now for _, now in frozen] == [now for _, now in live] == [moment.now_us for moment in judged]
+    assert max(last for last, _ in frozen) < plan.split.test_us
+    assert max(last for last, _ in live) >= plan.split.test_us
+
+
+def test_a_window_without_a_moment_gives_figures_of_nothing(candidate: Bundle, plan: Plan, events: list[Event]) -> None:
+    nothing = evaluate(candidate, plan, events, since_us=plan.split.end_us, until_us=plan.split.end_us + 1)
+    assert nothing.metrics()["live.product.ndcg_at_10"] == 0
 
 
 def test_it_is_the_same_every_time(candidate: Bundle, plan: Plan, events: list[Event]) -> None:
