@@ -20,7 +20,7 @@ ifdef FRESHET_HOME
 export FRESHET_HOME
 endif
 
-.PHONY: help setup demo up down status load train bench bench-faults test lint lock clean
+.PHONY: help setup demo up down status load train bench bench-quality bench-faults test lint lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -55,6 +55,9 @@ bench: setup ## measure freshness, throughput, rebuild and quality: the figures 
 	@$(BIN)/python -m benchmarks.throughput
 	@$(BIN)/python -m benchmarks.rebuild
 	@$(BIN)/python -m benchmarks.quality
+
+bench-quality: setup ## the quality of the product and of tuned peers on DATASET, as tables, plots and JSON in FRESHET_HOME
+	@$(BIN)/python -m benchmarks.quality --json $(or $(FRESHET_HOME),.local)/quality.json --plots $(or $(FRESHET_HOME),.local)/plots
 
 bench-faults: setup ## 100 SIGKILLs under load; every event accounted for (some ten minutes)
 	@$(BIN)/python -m benchmarks.faults
