@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from benchmarks.quality_report import PRODUCT, Cost, Report, write_plots
+from benchmarks.quality_plots import write_plots
+from benchmarks.quality_report import PRODUCT, Cost, Report
 from feature_repo.events import Event
 from flows.console import training_bars
 from flows.dataset import Dataset

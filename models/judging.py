@@ -44,11 +44,18 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Every system judged on the same moments: ``judgements[mode][system]``; ``user`` numbers each moment's user."""
+    """Every system judged on the same moments.
+
+    Attributes:
+        judgements: mode -> system -> figures.
+        catalog_size: how many items could have been recommended.
+        user: intp [moments], a number of each moment's user; segments: as ``segments_of`` gives them.
+    """
 
     judgements: Mapping[str, Mapping[str, Judgement]]
     catalog_size: int
     user: Numbers = field(compare=False, repr=False)
+    segments: Mapping[str, Mask] = field(compare=False, repr=False)
 
     @property
     def results(self) -> dict[str, dict[str, Quality]]:
@@ -58,11 +65,11 @@ class Evaluation:
             for mode, systems in self.judgements.items()
         }
 
-    def ratio(self, ours: tuple[str, str], theirs: tuple[str, str], truth: str = "next") -> Ratio:
+    def ratio(self, ours: tuple[str, str], theirs: tuple[str, str], truth: str = "next", segment: str = "all") -> Ratio:
         """Mean NDCG@10 of one (mode, system) over another's, paired, with its interval."""
-        (mode, system), (their_mode, their_system) = ours, theirs
-        one, other = self.judgements[mode][system], self.judgements[their_mode][their_system]
-        return paired_ratio(one.ndcg[truth], other.ndcg[truth], self.user)
+        mask = self.segments[segment]
+        one, other = (self.judgements[mode][system].ndcg[truth][mask] for mode, system in (ours, theirs))
+        return paired_ratio(one, other, self.user[mask])
 
     def metrics(self) -> dict[str, float]:
         """Flat figures for a bundle's manifest and MLflow.
@@ -132,6 +139,7 @@ def judge_lists(plan: Plan, judged: Sequence[Moment], lists: Lists, *, since_us:
         {mode: {name: judgement(each) for name, each in systems.items()} for mode, systems in lists.items()},
         size,
         user,
+        segments,
     )
 
 

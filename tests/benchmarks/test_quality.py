@@ -13,7 +13,8 @@ from rich.console import Console
 from sample_shop import sample_events, sample_items, sample_users
 
 from benchmarks.quality import Data, data_of, measure, no_peers
-from benchmarks.quality_report import PRODUCT, Report, write_plots
+from benchmarks.quality_plots import write_plots
+from benchmarks.quality_report import PRODUCT, Report
 from flows.dataset import Dataset, write_dataset
 from models.dataset import Moment
 from models.judging import TRUTHS
@@ -58,7 +59,7 @@ def report(last: Data) -> Report:
     return measure(last, 40, HOW, two_peers)
 
 
-def lasts_follow_one_another(shop: Dataset, last: Data) -> None:
+def test_windows_follow_one_another(shop: Dataset, last: Data) -> None:
     """Where validation ends, the test begins; the former has never heard of the latter."""
     validation = data_of(shop, "validation")
     early, late = validation.plan.split, last.plan.split

@@ -118,6 +118,8 @@ def test_systems_are_compared_on_the_same_moments(plan: Plan, judged: list[Momen
     # One relevant item at rank 2 is worth 1 / log2(3); only Anna's minute 12 has two.
     late = (7 / np.log2(3) + (1 / np.log2(3) + 1 / 2) / (1 + 1 / np.log2(3))) / 8
     assert ratio.ratio == pytest.approx(1 / late)
+    among_new = both.ratio(("live", "perfect"), ("frozen", "one rank late"), segment="cold")
+    assert among_new == pytest.approx((np.log2(3),) * 3)
 
 
 def test_figures_have_flat_names_and_go_into_json(plan: Plan, judged: list[Moment]) -> None:
