@@ -1,7 +1,8 @@
 """What the models read, feature by feature: the user's side and the item's side of a request.
 
 The training frame is joined from these lists, so a feature is learned from once it stands here. A test compares them
-with what the models really read.
+with what the models really read. The one thing besides is user_seen, which the candidate sources read: what they say
+of a candidate is recorded with the pair, so the join need not bring it.
 """
 
 from feast import FeatureService

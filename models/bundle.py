@@ -1,11 +1,12 @@
 """One release: a folder of plain arrays and text with a manifest of hashes; nothing in it is code or pickle.
 
-manifest.json          format, ids of the features, vocabulary, metrics, data window, sha256 of every other file
-items.json             item ids, in the order of all arrays
-retriever.safetensors  the two-tower net's weights
-neighbours.safetensors co-visitation
-fusion.json            the log-linear fusion
-ranker.txt             LightGBM's text format
+manifest.json             format, ids of the features, vocabulary, metrics, data window, sha256 of every other file
+items.json                item ids, in the order of all arrays
+retriever.safetensors     the two-tower net's weights
+covisitation.safetensors  what people go on to after an item
+long_term.safetensors     what goes with all that a user has met
+fusion.json               the log-linear fusion
+ranker.txt                LightGBM's text format
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,18 @@ from models.neighbours import Neighbours
 from models.ranker import Ranker, ranker_features
 from models.sources import SOURCE_FEATURES, SOURCES
 
-FORMAT = 1
+T = TypeVar("T")
+
+FORMAT = 2
 MANIFEST = "manifest.json"
+FILES = (
+    "items.json",
+    "retriever.safetensors",
+    "covisitation.safetensors",
+    "long_term.safetensors",
+    "fusion.json",
+    "ranker.txt",
+)
 
 
 class BundleError(ValueError):
@@ -58,7 +69,8 @@ class Bundle:
     segments: tuple[str, ...]
     feature_names: tuple[str, ...]
     weights: Mapping[str, NDArray[np.float32]]
-    neighbours: Neighbours
+    covisitation: Neighbours
+    long_term: Neighbours
     fusion: Fusion
     ranker: Ranker | None
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -83,6 +95,18 @@ class Bundle:
         for item_id in self.item_ids:
             table.number(item_id)
         return table
+
+    def contributions(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How much each feature moves each score, by the fusion and by the trees: float64 as the matrix.
+
+        Args:
+            matrix: the ranker's rows, [n, len(feature_names)].
+        """
+        shares = self.ranker.contributions(matrix) if self.ranker else np.zeros(matrix.shape)
+        first = self.feature_names.index(SOURCE_FEATURES[0])
+        sources = slice(first, first + len(SOURCE_FEATURES))
+        shares[:, sources] += self.fusion.contributions(matrix[:, sources])
+        return shares
 
     def check_features(self) -> None:
         """Raise BundleError naming the first feature in which the bundle and the running code differ."""
@@ -109,7 +133,6 @@ class Bundle:
         return path
 
     def _files(self) -> dict[str, bytes]:
-        neighbours = {name: getattr(self.neighbours, name) for name in ("indptr", "indices", "data")}
         fusion = {
             "features": list(SOURCE_FEATURES),
             "source_weights": dict(self.fusion.source_weights),
@@ -120,7 +143,8 @@ class Bundle:
         return {
             "items.json": _json(self.item_ids),
             "retriever.safetensors": save_arrays({name: np.ascontiguousarray(self.weights[name]) for name in ARRAYS}),
-            "neighbours.safetensors": save_arrays(neighbours),
+            "covisitation.safetensors": _rows(self.covisitation),
+            "long_term.safetensors": _rows(self.long_term),
             "fusion.json": _json(fusion),
             "ranker.txt": self.ranker.text.encode(),
         }
@@ -156,9 +180,8 @@ class Bundle:
             segments=tuple(manifest["segments"]),
             feature_names=tuple(manifest["feature_names"]),
             weights=_parse("retriever.safetensors", lambda: load_arrays(raw["retriever.safetensors"])),
-            neighbours=_parse(
-                "neighbours.safetensors", lambda: Neighbours(**load_arrays(raw["neighbours.safetensors"]))
-            ),
+            covisitation=_neighbours("covisitation.safetensors", raw),
+            long_term=_neighbours("long_term.safetensors", raw),
             fusion=Fusion(
                 fusion["source_weights"],
                 *(np.array(fusion[name], np.float32) for name in ("mean", "scale", "weights")),
@@ -180,8 +203,9 @@ class Bundle:
         for name in ("item_vectors", "item_bias", "token_vectors", "token_gate"):
             if len(self.weights[name]) != n:
                 raise BundleError(f"retriever.safetensors: {name} has {len(self.weights[name])} rows for {n} items")
-        if len(self.neighbours) != n:
-            raise BundleError(f"neighbours.safetensors: {len(self.neighbours)} rows for {n} items")
+        for name in ("covisitation", "long_term"):
+            if (rows := len(getattr(self, name))) != n:
+                raise BundleError(f"{name}.safetensors: {rows} rows for {n} items")
         if self.ranker is None or tuple(self.ranker.features) != self.feature_names:
             raise BundleError("ranker.txt: its features are not the manifest's feature_names")
 
@@ -204,7 +228,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 def _verified_files(path: Path, listed: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
     files = {}
-    for name in ("items.json", "retriever.safetensors", "neighbours.safetensors", "fusion.json", "ranker.txt"):
+    for name in FILES:
         if name not in listed:
             raise BundleError(f"{MANIFEST}: file {name} is not listed")
         try:
@@ -216,7 +240,15 @@ def _verified_files(path: Path, listed: Mapping[str, Mapping[str, Any]]) -> dict
     return files
 
 
-def _parse(name: str, read: Callable[[], Any]) -> Any:
+def _rows(neighbours: Neighbours) -> bytes:
+    return save_arrays({name: getattr(neighbours, name) for name in ("indptr", "indices", "data")})
+
+
+def _neighbours(name: str, raw: Mapping[str, bytes]) -> Neighbours:
+    return _parse(name, lambda: Neighbours(**load_arrays(raw[name])))
+
+
+def _parse(name: str, read: Callable[[], T]) -> T:
     try:
         return read()
     except Exception as error:  # every library has errors of its own here; the file is what matters

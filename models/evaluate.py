@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.events import Event
-from feature_repo.state import Row
 from models.bundle import Bundle
 from models.dataset import Moment, moments
 from models.judging import Evaluation, judge_lists
@@ -21,8 +20,8 @@ from models.metrics import DEPTH
 from models.replay import Replay
 from models.retriever import Progress
 from models.scorer import Scorer
-from models.sources import top
-from models.training import Plan, allowed_for, new_scorer
+from models.sources import Query, top
+from models.training import Plan, allowed_for, new_scorer, query_of
 
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.intp]
@@ -31,6 +30,7 @@ SYSTEMS: tuple[str, ...] = (
     "popularity",
     "recent popularity",
     "item to item",
+    "long term",
     "retriever",
     "rank fusion",
     "learned fusion",
@@ -42,10 +42,7 @@ fusion; and the product: retriever and the other sources, learned fusion, trees.
 MODES = ("frozen", "live")
 SAMPLE = 2_000
 
-Asked = tuple[Row, Sequence[str], float]
-"""Who asks and when: user row, segments, clock."""
-
-Systems = Callable[[Scorer, Mask, Asked], Mapping[str, Numbers]]
+Systems = Callable[[Scorer, Mask, Query], Mapping[str, Numbers]]
 """Gives the lists of some systems, as item numbers of the scorer."""
 
 
@@ -77,21 +74,21 @@ def evaluate(
     return judge_lists(plan, judged, lists, since_us=since_us, until_us=until_us)
 
 
-def lists_of(scorer: Scorer, allowed: Mask, asked: Asked) -> dict[str, Numbers]:
+def lists_of(scorer: Scorer, allowed: Mask, query: Query) -> dict[str, Numbers]:
     """Every system's list of at most DEPTH items; a list that falls short is filled up by recent popularity."""
-    user, segments, now_us = asked
-    sources = scorer.ask(user, segments, now_us, allowed)
+    sources = scorer.ask(query, allowed)
     pool = scorer.pool_from(sources)
-    recent, _ = scorer.popular(now_us, 2 * DEPTH, allowed)
+    recent, _ = scorer.popular(query.now_us, 2 * DEPTH, allowed)
     ever = top(np.where(allowed, scorer.items.column("event_count"), -1).astype(np.float32), DEPTH)
     lists = {
         "popularity": ever[allowed[ever]],
         "recent popularity": recent,
         "item to item": sources.lists["item_to_item"].items,
+        "long term": sources.lists["long_term"].items,
         "retriever": sources.lists["retriever"].items,
         "rank fusion": pool.items,
         "learned fusion": pool.items[top(pool.fusion, DEPTH)],
-        "product": scorer.recommend(user, segments, now_us, DEPTH, allowed).items,
+        "product": scorer.recommend(query, DEPTH, allowed).items,
     }
     return {name: _filled(numbers, recent) for name, numbers in lists.items()}
 
@@ -125,18 +122,18 @@ def product_lists(
     frozen, live = (new_scorer(bundle, plan.catalog, candidates) for _ in MODES)
     replay.advance(since_us)
     replay.fill(frozen.items)
-    frozen_users = {moment.user_id: replay.user_row(moment.user_id) for moment in judged}
+    as_of_split = {moment.user_id: query_of(replay, plan, moment) for moment in judged}
     replay.fill(live.items)
     for n, moment in enumerate(judged):
         replay.advance(moment.time_us)
         replay.refresh(live.items)
-        seen, segments = replay.seen(moment.user_id), plan.profiles.get(moment.user_id, ())
+        query = query_of(replay, plan, moment)
         states = {
-            "frozen": (frozen, frozen_users[moment.user_id]),
-            "live": (live, replay.user_row(moment.user_id)),
+            "frozen": (frozen, as_of_split[moment.user_id]._replace(now_us=moment.now_us)),
+            "live": (live, query),
         }
-        for mode, (scorer, user) in states.items():
-            found = systems(scorer, allowed_for(scorer, seen), (user, segments, moment.now_us))
+        for mode, (scorer, asked) in states.items():
+            found = systems(scorer, allowed_for(scorer, query.seen), asked)
             for system, numbers in found.items():
                 lists[mode].setdefault(system, []).append([scorer.items.ids[item] for item in numbers[:DEPTH]])
         if progress:

@@ -17,10 +17,16 @@ from models.sources import SOURCE_FEATURES
 
 Floats = NDArray[np.float32]
 
-RANK_WEIGHTS: dict[str, float] = {"retriever": 4.0, "item_to_item": 2.0, "trending": 1.0, "popular": 0.5}
+RANK_WEIGHTS: dict[str, float] = {
+    "retriever": 4.0,
+    "item_to_item": 2.0,
+    "long_term": 1.0,
+    "trending": 1.0,
+    "popular": 0.5,
+}
 """Weight of each source in the pool."""
 
-SHRINKAGE = 0.1
+SHRINKAGE = 0.03
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,10 @@ class Fusion:
     def score(self, features: Floats) -> Floats:
         """Scores of candidates from their source features [n, F]: float32 [n]."""
         return (features - self.mean) @ (self.weights / self.scale)
+
+    def contributions(self, features: Floats) -> Floats:
+        """How much each source feature moves each score from that of an average candidate: float32 [n, F]."""
+        return (features - self.mean) * (self.weights / self.scale)
 
 
 def rank_fusion() -> Fusion:

@@ -1,41 +1,24 @@
-"""Forward co-visitation: which items people went on to after an item, as a sparse matrix.
+"""Item-to-item weights as compressed rows: for each item its best neighbours, as lists that serving adds up.
 
-After "item-to-item collaborative filtering" (Linden, Smith, York, IEEE Internet Computing 2003), with the
-direction of time kept: j counts for i by 1 / distance when it follows within the window and the day, and i counts
-for j by a smaller share. Old visits fade, and popular items are held down on both sides.
+``covisitation.py`` and ``long_term.py`` fit them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from models.dataset import History
-from models.encoder import Tokens
-
 Floats = NDArray[np.float32]
-
-WINDOW = 20
-GAP_US = 86_400 * 1_000_000
-BACKWARD = 0.3
-HALF_LIFE_US = 90 * 86_400e6
-SMOOTHING = 10.0
-FROM_POPULARITY, TO_POPULARITY = 0.7, 0.3
-KEEP = 200
-"""Neighbours kept for each item."""
-
-HISTORY = 20
-AGE_DECAY = 0.8
-SESSION_HALF_LIFE_US = 1_800e6
-"""How a history counts: the last 20 items, .8 for each newer one, half for every half hour before the last act."""
+Numbers = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The best KEEP neighbours of each item as compressed rows.
+    """The best neighbours of each of n items as compressed rows.
 
     Attributes:
         indptr: int64 [n + 1]; indices: int32 [m] item numbers; data: float32 [m] weights, best first in a row.
@@ -49,61 +32,56 @@ class Neighbours:
         return len(self.indptr) - 1
 
     def of(self, item: int) -> tuple[NDArray[np.int32], Floats]:
-        """Neighbours of one item and their weights, best first; none for an item that came later or is -1."""
-        if not 0 <= item < len(self):
+        """Neighbours of one item and their weights, best first; none for an item that came later."""
+        if item >= len(self):
             return self.indices[:0], self.data[:0]
         part = slice(self.indptr[item], self.indptr[item + 1])
         return self.indices[part], self.data[part]
 
-    def scores(self, tokens: Tokens, n_items: int) -> Floats:
-        """Scores of all items for a history: float32 [n_items]; zeros without one."""
-        out = np.zeros(n_items, np.float32)
-        items, times = tokens.items[-HISTORY:], tokens.time_us[-HISTORY:]
-        if len(items):
-            weights = AGE_DECAY ** np.arange(len(items) - 1, -1, -1)
-            weights = weights * np.exp2((times - times[-1]) / SESSION_HALF_LIFE_US)
-            for item, weight in zip(items, weights, strict=True):
-                indices, data = self.of(item)
-                out[indices] += np.float32(weight) * data
-        return out
+    def scores(self, items: Numbers, weights: NDArray[np.float64], n_items: int) -> Floats:
+        """Weighted sum of some items' rows: float32 [n_items]; zeros where no row names an item.
 
-    def row(self, item: int, n_items: int) -> Floats:
-        """Weights of all items as neighbours of one: float32 [n_items]."""
-        row = np.zeros(n_items, np.float32)
-        indices, data = self.of(item)
-        row[indices] = data
-        return row
+        Args:
+            items: [h] item numbers; those that came after the fit have no row.
+            weights: [h] how much each counts.
+        """
+        known = items < len(self)
+        items, weights = items[known], weights[known]
+        first, lengths = self.indptr[items], np.diff(self.indptr)[items]
+        ends = np.cumsum(lengths)
+        places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - ends + lengths, lengths)
+        sums = np.bincount(self.indices[places], self.data[places] * np.repeat(weights, lengths), n_items)
+        return sums.astype(np.float32)
 
 
-def fit_neighbours(history: History) -> Neighbours:
-    """Count co-visits of a history (sorted by user and time, as History is)."""
-    n = len(history.item_ids)
-    end = history.time_us.max(initial=0)
-    fade = np.exp2((history.time_us - end) / HALF_LIFE_US)
-    interest = history.weight > 0
-    user, item, time_us, fade = (a[interest] for a in (history.user, history.item, history.time_us, fade))
-    counts = sp.csr_matrix((n, n))
-    for distance in range(1, WINDOW + 1):
-        near = (user[distance:] == user[:-distance]) & (time_us[distance:] - time_us[:-distance] < GAP_US)
-        earlier, later = item[:-distance][near], item[distance:][near]
-        pairs = sp.csr_matrix((fade[distance:][near] / distance, (earlier, later)), shape=(n, n))
-        counts = counts + pairs + BACKWARD * pairs.T
-    counts.setdiag(0)
-    popularity = np.bincount(item, fade, n) + SMOOTHING
-    weights = sp.diags_array(popularity**-FROM_POPULARITY) @ counts @ sp.diags_array(popularity**-TO_POPULARITY)
-    return _best(sp.csr_matrix(weights))
-
-
-def _best(weights: sp.csr_matrix) -> Neighbours:
+def best_neighbours(weights: sp.csr_matrix, keep: int) -> Neighbours:
+    """The ``keep`` weights of largest size in each row of a matrix [rows, items], best first."""
+    weights = sp.csr_matrix(weights)
     weights.eliminate_zeros()
     weights.sort_indices()
-    rows = []
-    for item in range(weights.shape[0]):
-        part = slice(weights.indptr[item], weights.indptr[item + 1])
-        order = np.argsort(-weights.data[part], kind="stable")[:KEEP]
-        rows.append((weights.indices[part][order], weights.data[part][order]))
+    rows = [_best_of(weights, item, keep) for item in range(weights.shape[0])]
     return Neighbours(
-        np.concatenate([[0], np.cumsum([len(indices) for indices, _ in rows])]).astype(np.int64),
-        np.concatenate([indices for indices, _ in rows] or [np.empty(0)]).astype(np.int32),
-        np.concatenate([data for _, data in rows] or [np.empty(0)]).astype(np.float32),
+        np.cumsum([0, *(len(indices) for indices, _ in rows)]).astype(np.int64),
+        np.concatenate([np.empty(0, np.int32), *(indices for indices, _ in rows)]).astype(np.int32),
+        np.concatenate([np.empty(0, np.float32), *(data for _, data in rows)]).astype(np.float32),
     )
+
+
+def stacked(parts: Sequence[Neighbours]) -> Neighbours:
+    """The rows of several parts, one after another."""
+    lengths = np.concatenate([np.diff(part.indptr) for part in parts])
+    return Neighbours(
+        np.cumsum([0, *lengths]).astype(np.int64),
+        np.concatenate([part.indices for part in parts]),
+        np.concatenate([part.data for part in parts]),
+    )
+
+
+def _best_of(weights: sp.csr_matrix, item: int, keep: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    part = slice(weights.indptr[item], weights.indptr[item + 1])
+    indices, data = weights.indices[part], weights.data[part]
+    if len(data) > keep:
+        largest = np.sort(np.argpartition(-np.abs(data), keep)[:keep])
+        indices, data = indices[largest], data[largest]
+    order = np.argsort(-data, kind="stable")
+    return indices[order], data[order]

@@ -1,4 +1,7 @@
-"""The ranker: LightGBM lambdarank that starts from the fusion's score and corrects it."""
+"""The ranker: LightGBM lambdarank that starts from the fusion's score and corrects it.
+
+As many trees stand as cross-validation shows to help, none where they do not: then the fusion's order is the ranker's.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from feature_repo.request_features import REQUEST_FEATURES
 from models.sources import SOURCE_FEATURES
 
 Floats = NDArray[np.float32]
+Values = NDArray[np.float64]
+Numbers = NDArray[np.intp]
 
 FUSION = "fusion_score"
 
@@ -46,10 +51,7 @@ class Ranker:
     def __init__(self, text: str) -> None:
         self.text = text
         self._booster = lgb.Booster(model_str=text)
-
-    @property
-    def trees(self) -> int:
-        return int(self._booster.num_trees())
+        self.trees = int(self._booster.num_trees())
 
     @property
     def features(self) -> list[str]:
@@ -57,6 +59,8 @@ class Ranker:
 
     def correct(self, matrix: Floats) -> NDArray[np.float64]:
         """What the trees add to the fusion's score: [n] for [n, len(ranker_features())]."""
+        if not self.trees:
+            return np.zeros(len(matrix))
         return np.asarray(
             self._booster.predict(matrix, num_threads=1, raw_score=True, predict_disable_shape_check=True)
         )
@@ -71,11 +75,15 @@ class Ranker:
 
 
 class RankerReport(NamedTuple):
-    """How many trees stand, and the cross-validated NDCG@10 of the candidates without and with them."""
+    """How many trees stand, and the cross-validated NDCG@10 of the candidates without and with the best number of them.
+
+    ``validation_gain_error`` is the standard error of the difference, over moments.
+    """
 
     trees: int
     validation_ndcg_fusion: float
     validation_ndcg_ranker: float
+    validation_gain_error: float
 
 
 def train_ranker(
@@ -89,7 +97,8 @@ def train_ranker(
 ) -> tuple[Ranker, RankerReport]:
     """Train, with the number of trees chosen by cross-validation over users.
 
-    At least one tree stands; the report tells whether it earns its place.
+    Trees stand when their best number gains more than two standard errors over none, because the best of many is
+    somewhat better by luck alone; the report tells what they gain.
 
     Args:
         matrix: [rows, len(ranker_features())]; the last column, the fusion's score, is where boosting starts.
@@ -104,33 +113,40 @@ def train_ranker(
         raise ValueError("ranker: no candidate of its window of time was ever chosen by a user; more events are needed")
     leaf = min(MAX_LEAF_ROWS, max(1, len(matrix) // 100))
     parameters = {**PARAMETERS, "num_threads": threads, "seed": seed, "min_data_in_leaf": leaf}
-    curves = [_curve(parameters, matrix, labels, groups, folds == fold) for fold in np.unique(folds)]
-    sizes = [int((folds == fold).sum()) for fold in np.unique(folds)]
-    curve = np.average(curves, axis=0, weights=sizes)
-    trees = 1 + int(np.argmax(curve[1:]))
-    booster = lgb.train(parameters, _data(matrix, labels, groups, folds >= 0), trees)
-    return Ranker(booster.model_to_string()), RankerReport(trees, float(curve[0]), float(curve[trees]))
+    held_out = [_held_out(parameters, matrix, labels, groups, folds == fold) for fold in np.unique(folds)]
+    values = np.concatenate(held_out)  # [moments, 1 + MAX_TREES]
+    best = 1 + int(np.argmax(values[:, 1:].mean(0)))
+    gain = values[:, best] - values[:, 0]
+    error = float(gain.std() / np.sqrt(len(gain)))
+    trees = best if gain.mean() > 2 * error else 0
+    booster = lgb.Booster(parameters, _data(matrix, labels, groups, folds >= 0))
+    for _ in range(trees):
+        booster.update()
+    report = RankerReport(trees, float(values[:, 0].mean()), float(values[:, best].mean()), error)
+    return Ranker(booster.model_to_string()), report
 
 
-def _curve(
+def _held_out(
     parameters: Mapping[str, object],
     matrix: Floats,
     labels: NDArray[np.int64],
     groups: NDArray[np.intp],
-    held_out: NDArray[np.bool_],
-) -> list[float]:
-    """NDCG@10 on the held-out moments with 0, 1, ..., MAX_TREES trees learned from the others."""
-    rows = np.repeat(held_out, groups)
-    start = mean_ndcg(matrix[rows, -1], labels[rows], groups[held_out])
-    if held_out.all():
-        return [start] * (MAX_TREES + 1)
-    told: dict[str, dict[str, list[float]]] = {}
-    train = _data(matrix, labels, groups, ~held_out)
-    check = _data(matrix, labels, groups, held_out, train)
-    lgb.train(dict(parameters), train, MAX_TREES, [check], ["held out"], callbacks=[lgb.record_evaluation(told)])
-    curve = told["held out"]["ndcg@10"]
-    # Boosting ends early when no split helps: more trees would be no other model.
-    return [start, *curve, *[curve[-1]] * (MAX_TREES - len(curve))]
+    chosen: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """NDCG@10 of the held-out moments with 0, 1, ..., MAX_TREES trees learned from the others: a column each."""
+    rows = np.repeat(chosen, groups)
+    start, told, sizes = matrix[rows, -1].astype(np.float64), labels[rows], groups[chosen]
+    columns = [ndcg(start, told, sizes)] * (MAX_TREES + 1)
+    if not chosen.all():
+        booster = lgb.Booster(dict(parameters), _data(matrix, labels, groups, ~chosen))
+        for trees in range(1, MAX_TREES + 1):
+            if booster.update():  # no split helps any more: more trees would be no other model
+                break
+            start = start + booster.predict(
+                matrix[rows], start_iteration=trees - 1, num_iteration=1, num_threads=1, raw_score=True
+            )
+            columns[trees:] = [ndcg(start, told, sizes)] * (MAX_TREES + 1 - trees)
+    return np.stack(columns, 1)
 
 
 def _data(
@@ -138,7 +154,6 @@ def _data(
     labels: NDArray[np.int64],
     groups: NDArray[np.intp],
     chosen: NDArray[np.bool_],
-    reference: lgb.Dataset | None = None,
 ) -> lgb.Dataset:
     rows = np.repeat(chosen, groups)
     return lgb.Dataset(
@@ -147,20 +162,20 @@ def _data(
         group=groups[chosen],
         init_score=matrix[rows, -1].astype(np.float64),
         feature_name=list(ranker_features()),
-        reference=reference,
         params={"verbose": -1},
     )
 
 
-def mean_ndcg(scores: Floats, labels: NDArray[np.int64], groups: NDArray[np.intp]) -> float:
-    """Mean NDCG@10 over the moments that have a relevant candidate, counted as LightGBM counts it."""
-    discount = 1 / np.log2(np.arange(2, 12))
-    values = []
-    for part, gains in zip(
-        np.split(scores, np.cumsum(groups)[:-1]), np.split(2.0**labels - 1, np.cumsum(groups)[:-1]), strict=True
-    ):
-        if gains.any():
-            best = gains[np.argsort(-part, kind="stable")[:10]]
-            ideal = np.sort(gains)[::-1][:10]
-            values.append((best @ discount[: len(best)]) / (ideal @ discount[: len(ideal)]))
-    return float(np.mean(values)) if values else 0.0
+def ndcg(scores: Values, labels: NDArray[np.int64], groups: Numbers) -> Values:
+    """NDCG@10 of every moment, gains 2^label - 1: float64 [moments]; 0 for one without a relevant candidate."""
+    moment = np.repeat(np.arange(len(groups)), groups)
+    gains, first = np.exp2(labels) - 1, np.cumsum(groups) - groups
+    found, ideal = (_dcg(np.lexsort((-key, moment)), gains, moment, first) for key in (scores, labels))
+    return np.divide(found, ideal, out=np.zeros(len(groups)), where=ideal > 0)
+
+
+def _dcg(order: Numbers, gains: Values, moment: Numbers, first: Numbers) -> Values:
+    place = np.arange(len(order)) - first[moment]
+    counted = place < 10
+    shares = gains[order] / np.log2(place + 2)
+    return np.bincount(moment[counted], shares[counted], len(first)).astype(np.float64)

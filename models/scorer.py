@@ -5,7 +5,6 @@ read the user's last acts -> ask the sources -> pool -> features -> fusion and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,13 +15,14 @@ from feature_repo.request_features import request_features
 from feature_repo.state import Row
 from models.bundle import Bundle
 from models.content import content
-from models.encoder import ItemVectors, tokens_of
+from models.covisitation import recent_weights
+from models.encoder import ItemVectors, Tokens, tokens_of
 from models.index import FaissIndex, VectorIndex
-from models.neighbours import Neighbours
+from models.long_term import lasting_weights
 from models.ranker import ranker_features
 from models.sources import (
-    LAGS,
     Context,
+    Query,
     SourceList,
     SourceLists,
     fuse,
@@ -82,7 +82,6 @@ class Scorer:
         self.items = items
         self._candidates = candidates
         self._encoder = bundle.encoder()
-        self._neighbours: Neighbours = bundle.neighbours
         self._vectors: ItemVectors = self._encoder.items()
         self._index: VectorIndex = index or FaissIndex(self._vectors.vectors.shape[1] + 1)
         self._upsert(self._vectors, 0)
@@ -106,38 +105,35 @@ class Scorer:
         if len(with_bias) > first:
             self._index.upsert(np.arange(first, len(with_bias)), with_bias[first:])
 
-    def recommend(self, user: Row, segments: Sequence[str], now_us: float, k: int, allowed: Mask) -> Ranked:
+    def recommend(self, query: Query, k: int, allowed: Mask) -> Ranked:
         """The best k allowed items for a user at a moment; fewer when the sources do not name k.
 
         Args:
-            user: the user_features row; ``empty_user()`` for an unknown one.
-            segments: the user's profile.
-            now_us: the clock, microseconds since the epoch.
+            query: who asks, and when.
             allowed: bool [len(items)]; what may be recommended.
         """
-        pool = self.pool(user, segments, now_us, allowed)
-        scores, matrix = self.score(user, pool, now_us)
+        pool = self.pool(query, allowed)
+        scores, matrix = self.score(query, pool)
         best = top(scores, k)
         return Ranked(pool.items[best], scores[best], [pool.sources[n] for n in best], matrix[best])
 
-    def rank(self, user: Row, segments: Sequence[str], now_us: float, items: Numbers) -> Ranked:
+    def rank(self, query: Query, items: Numbers) -> Ranked:
         """Given items, best first."""
-        allowed = np.ones(len(self.items), bool)
         asked = np.asarray(items, np.intp)
         asked = asked[asked < len(self._vectors)]
-        pool = self._pool(self.ask(user, segments, now_us, allowed), asked)
-        scores, matrix = self.score(user, pool, now_us)
+        pool = self._pool(self.ask(query, np.ones(len(self.items), bool)), asked)
+        scores, matrix = self.score(query, pool)
         best = top(scores, len(scores))
         return Ranked(asked[best], scores[best], [pool.sources[n] for n in best], matrix[best])
 
     def similar(self, item: int, k: int, allowed: Mask) -> Ranked:
         """The items that people go on to after an item, filled up by nearness of vectors (the item itself left out)."""
-        allowed = self._allowed(allowed).copy()
+        allowed = allowed[: len(self._vectors)].copy()
         if item >= len(allowed):
             return Ranked(np.empty(0, np.intp), np.empty(0, np.float32), [], np.empty((0, 0), np.float32))
         allowed[item] = False
         scores = np.zeros(len(allowed), np.float32)
-        indices, data = self._neighbours.of(item)
+        indices, data = self.bundle.covisitation.of(item)
         scores[indices] = data
         visited = listed(scores, allowed, k)
         vectors = self._vectors.vectors[: len(allowed)]
@@ -159,9 +155,9 @@ class Scorer:
         """As the function ``popular``."""
         return popular(self.items, now_us, k, allowed)
 
-    def pool(self, user: Row, segments: Sequence[str], now_us: float, allowed: Mask) -> Pool:
+    def pool(self, query: Query, allowed: Mask) -> Pool:
         """The candidates of a request, best of the plain rank fusion first."""
-        return self.pool_from(self.ask(user, segments, now_us, allowed))
+        return self.pool_from(self.ask(query, allowed))
 
     def pool_from(self, lists: SourceLists) -> Pool:
         """As ``pool``, from what the sources have answered already."""
@@ -172,11 +168,11 @@ class Scorer:
         fusion = self.bundle.fusion
         return Pool(items, features, fusion.score(features), lists.main_source(items, fusion.source_weights))
 
-    def score(self, user: Row, pool: Pool, now_us: float) -> tuple[Floats, Floats]:
+    def score(self, query: Query, pool: Pool) -> tuple[Floats, Floats]:
         """Final scores [n] and the ranker's rows [n, len(ranker_features())] of a pool."""
         if not len(pool.items):
             return np.empty(0, np.float32), np.empty((0, len(ranker_features())), np.float32)
-        matrix = ranker_matrix_of(user, self.items, pool, now_us)
+        matrix = ranker_matrix_of(query.user, self.items, pool, query.now_us)
         scores = pool.fusion.astype(np.float32)
         if self.bundle.ranker is None:
             return scores, matrix
@@ -187,21 +183,23 @@ class Scorer:
             scores[rest] += min(0, scores[head].min() - scores[rest].max())
         return scores, matrix
 
-    def ask(self, user: Row, segments: Sequence[str], now_us: float, allowed: Mask) -> SourceLists:
+    def ask(self, query: Query, allowed: Mask) -> SourceLists:
         """What every source answers, among the allowed items that have vectors."""
-        context, allowed = self._context(user, segments, now_us), self._allowed(allowed)
+        context, allowed = self._context(query), allowed[: len(self._vectors)]
         n = len(allowed)
         trending, popular_scores, today = (counts[:n] for counts in popularity(self.items, context.now_us))
         ever = self.items.column("event_count")[:n].astype(np.float32)
+        visited = self.bundle.covisitation.scores(*recent_weights(context.tokens), n)
+        lasting = self.bundle.long_term.scores(context.seen, lasting_weights(context.seen), n)
         lists: dict[str, SourceList] = {
             "retriever": self._retrieve(context, allowed),
-            "item_to_item": listed(self._neighbours.scores(context.tokens, n), allowed, DEPTH),
+            "item_to_item": listed(visited, allowed, DEPTH),
+            "long_term": listed(lasting, allowed, DEPTH),
             "trending": listed(trending, allowed, DEPTH),
             "popular": listed(popular_scores, allowed, DEPTH),
         }
         ranks, fused = fuse(lists, self.bundle.fusion.source_weights, n)
-        lags = [self._neighbours.row(item, n) for item in lag_items(context)]
-        return SourceLists(lists, ranks, fused, lags, today, ever)
+        return SourceLists(lists, ranks, fused, today, ever)
 
     def _retrieve(self, context: Context, allowed: Mask) -> SourceList:
         vectors = self._vectors
@@ -209,21 +207,13 @@ class Scorer:
         found, _ = self._index.search(np.append(query, np.float32(1)), DEPTH, allowed)
         return SourceList(found, vectors.vectors[: len(allowed)] @ query + vectors.bias[: len(allowed)])
 
-    def _context(self, user: Row, segments: Sequence[str], now_us: float) -> Context:
-        known: Mapping[str, int] = self.items.index
-        tokens = tokens_of(user, known)
-        if len(tokens.items) and tokens.items.max() >= len(self._vectors):
-            tokens = type(tokens)(*(column[tokens.items < len(self._vectors)] for column in tokens))
-        return Context(tokens, segments, now_us)
-
-    def _allowed(self, allowed: Mask) -> Mask:
-        return allowed[: len(self._vectors)]
-
-
-def lag_items(context: Context) -> list[int]:
-    """The last items of a history, newest first; -1 where it is shorter than the features ask."""
-    newest = context.tokens.items[::-1][:LAGS].tolist()
-    return newest + [-1] * (LAGS - len(newest))
+    def _context(self, query: Query) -> Context:
+        index, n = self.items.index, len(self._vectors)
+        tokens = tokens_of(query.user, index)
+        if len(tokens.items) and tokens.items.max() >= n:
+            tokens = Tokens(*(column[tokens.items < n] for column in tokens))
+        seen = [number for item_id in query.seen if (number := index.get(item_id)) is not None]
+        return Context(tokens, np.array(seen, np.intp), query.segments, query.now_us)
 
 
 def ranker_matrix_of(user: Row, items: ItemTable, pool: Pool, now_us: float) -> Floats:

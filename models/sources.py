@@ -1,9 +1,9 @@
 """Where candidates come from, and what each source says of each candidate.
 
-Four sources answer every request: the two-tower retriever, co-visitation from the last items, what trends (7-day
-decayed counts) and what is popular (30-day decayed counts), both read from the live item table. Their lists are
-pooled by weighted reciprocal rank fusion (Cormack, Clarke, Buettcher, SIGIR 2009), and every pooled candidate gets
-the scores and ranks of all sources as features.
+Five sources answer every request: the two-tower retriever, co-visitation from the last items, what goes with all that
+the user has ever met, what trends (7-day decayed counts) and what is popular (30-day decayed counts), these two read
+from the live item table. Their lists are pooled by weighted reciprocal rank fusion (Cormack, Clarke, Buettcher, SIGIR
+2009), and every pooled candidate gets the scores and ranks of all sources as features.
 """
 
 from __future__ import annotations
@@ -16,36 +16,50 @@ from numpy.typing import NDArray
 
 from feature_repo.item_table import ItemTable
 from feature_repo.request_features import interest_at
-from feature_repo.state import HALF_LIVES
+from feature_repo.state import HALF_LIVES, Row
 from models.encoder import Tokens
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.intp]
 
-SOURCES: tuple[str, ...] = ("retriever", "item_to_item", "trending", "popular")
+SOURCES: tuple[str, ...] = ("retriever", "item_to_item", "long_term", "trending", "popular")
 RANK_OFFSET = 20.0
-LAGS = 5
-"""How many of the last items tell of co-visitation one by one."""
 
 SOURCE_FEATURES: tuple[str, ...] = (
     *(f"{source}_score" for source in SOURCES),
     *(f"{source}_reciprocal_rank" for source in SOURCES),
-    *(f"item_to_item_lag_{lag}" for lag in range(1, LAGS + 1)),
     "today_score",
     "ever_score",
     "rank_fusion",
 )
-"""Columns of ``SourceLists.features``: log-share for retriever and item_to_item, log-count for the others."""
+"""Columns of ``SourceLists.features``: log-share for retriever and item_to_item, distance from the best of the list for
+long_term, log-count for the others."""
 
 _TRENDING, _POPULAR, _TODAY = (list(HALF_LIVES).index(name) for name in ("7d", "30d", "1d"))
 _FAINT = 1e-5
-_LAG_FAINT = 1e-3
+
+
+class Query(NamedTuple):
+    """Who asks, and when.
+
+    Attributes:
+        user: the user_features row; ``empty_user()`` for an unknown one.
+        now_us: the clock, microseconds since the epoch.
+        segments: the user's profile.
+        seen: ids of what the user has met, oldest first (the user_seen view).
+    """
+
+    user: Row
+    now_us: float
+    segments: Sequence[str] = ()
+    seen: Sequence[str] = ()
 
 
 class Context(NamedTuple):
-    """What a request brings, once it has been read: the user's acts on known items and profile, and the clock."""
+    """A query in numbers: the user's last acts and all that he has met, on known items."""
 
     tokens: Tokens
+    seen: Numbers
     segments: Sequence[str]
     now_us: float
 
@@ -63,7 +77,6 @@ class SourceLists(NamedTuple):
     lists: Mapping[str, SourceList]
     ranks: Mapping[str, Floats]
     fused: Floats
-    lags: Sequence[Floats]
     today: Floats
     ever: Floats
 
@@ -79,15 +92,14 @@ class SourceLists(NamedTuple):
 
     def features(self, items: Numbers) -> Floats:
         """What the sources say of some items: float32 [len(items), len(SOURCE_FEATURES)]."""
+        visited, lasting = self.lists["item_to_item"].scores, self.lists["long_term"]
         columns = [
             log_shares(self.lists["retriever"], items),
-            np.log(
-                self.lists["item_to_item"].scores[items] / (self.lists["item_to_item"].scores.sum() + 1e-9) + _FAINT
-            ),
+            np.log(visited[items] / (visited.sum() + 1e-9) + _FAINT),
+            lasting.scores[items] - (lasting.scores[lasting.items[0]] if len(lasting.items) else 0),
             np.log1p(self.lists["trending"].scores[items]),
             np.log1p(self.lists["popular"].scores[items]),
             *(self.ranks[name][items] * RANK_OFFSET for name in SOURCES),
-            *(np.log(row[items] + _LAG_FAINT) for row in self.lags),
             np.log1p(self.today[items]),
             np.log1p(self.ever[items]),
             self.fused[items] * RANK_OFFSET,

@@ -14,13 +14,15 @@ from feature_repo.events import Event, Item, UserProfile
 from feature_repo.item_table import ItemTable
 from models.bundle import Bundle
 from models.content import category_vocabulary, content, item_table
+from models.covisitation import fit_covisitation
 from models.dataset import History, Moment, TimeSplit, time_split
 from models.fusion import Fusion, fit_fusion, rank_fusion
-from models.neighbours import fit_neighbours
+from models.long_term import fit_long_term
 from models.ranker import Ranker, ranker_features
 from models.replay import Replay
 from models.retriever import Progress, Retriever, train_retriever
 from models.scorer import Pool, Scorer
+from models.sources import Query
 from models.windows import Examples
 
 Floats = NDArray[np.float32]
@@ -97,7 +99,8 @@ def assemble(
         segments=plan.segments,
         feature_names=ranker_features(),
         weights=retriever.weights,
-        neighbours=fit_neighbours(history),
+        covisitation=fit_covisitation(history),
+        long_term=fit_long_term(history),
         fusion=fusion or rank_fusion(),
         ranker=ranker,
         metrics=metrics or {},
@@ -132,6 +135,12 @@ def allowed_for(scorer: Scorer, seen: Iterable[str]) -> NDArray[np.bool_]:
     return allowed
 
 
+def query_of(replay: Replay, plan: Plan, moment: Moment) -> Query:
+    """What serving would know of a moment's user, just before it (the replay must stand there)."""
+    user_id = moment.user_id
+    return Query(replay.user_row(user_id), moment.now_us, plan.profiles.get(user_id, ()), replay.seen(user_id))
+
+
 def collect_pools(
     bundle: Bundle,
     plan: Plan,
@@ -154,9 +163,8 @@ def collect_pools(
     for n, moment in enumerate(moments):
         replay.advance(moment.time_us)
         replay.refresh(scorer.items)
-        user = replay.user_row(moment.user_id)
-        segments = plan.profiles.get(moment.user_id, ())
-        pool = scorer.pool(user, segments, moment.now_us, allowed_for(scorer, replay.seen(moment.user_id)))
+        query = query_of(replay, plan, moment)
+        pool = scorer.pool(query, allowed_for(scorer, query.seen))
         relevant = [moment.relevant.get(scorer.items.ids[item], 0.0) for item in pool.items]
         offers.append(Offer(moment, pool, np.array(relevant, np.float32)))
         if progress:

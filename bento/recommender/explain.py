@@ -15,7 +15,8 @@ MOST = 3
 
 SOURCE_WORDS = {
     "retriever": "fits what you did lately",
-    "item_to_item": "others went on to it",
+    "item_to_item": "others went on to it from your last items",
+    "long_term": "goes with all that you have met",
     "content": "has much in common with it",
     "trending": "many choose it these days",
     "popular": "popular with everybody",
@@ -34,17 +35,21 @@ FEATURE_WORDS = {
     "item_log_7d": "much sought this week",
     "item_log_30d": "much sought this month",
     "item_log_age_days": "of the age you like",
-    "item_to_item_lag_1": "goes with what you looked at last",
+    "retriever_score": "fits what you did lately",
+    "item_to_item_score": "others went on to it from your last items",
+    "long_term_score": "goes with all that you have met",
+    "trending_score": "much sought this week",
+    "popular_score": "much sought this month",
+    "today_score": "much sought today",
 }
 
 
 def reasons(release: Release, choice: Choice, visitor: Visitor) -> list[list[str]]:
     """At most MOST reasons for each item of a choice, strongest first."""
     words = [[SOURCE_WORDS[source]] for source in choice.sources]
-    ranker = release.bundle.ranker if release.bundle else None
-    if choice.features is None or not choice.features.size or ranker is None:
+    if choice.features is None or not choice.features.size or release.bundle is None:
         return words
-    for n, shares in enumerate(ranker.contributions(choice.features)):
+    for n, shares in enumerate(release.bundle.contributions(choice.features)):
         words[n] += _shared_categories(release, int(choice.numbers[n]), visitor)
         words[n] += _spoken(release.feature_names, shares)
         words[n] = list(dict.fromkeys(words[n]))[:MOST]

@@ -17,7 +17,7 @@ from bento.recommender.release import Release
 from bento.recommender.visitors import Visitor
 from feature_repo.events import pseudonym
 from models.scorer import Scorer, popular
-from models.sources import top
+from models.sources import Query, top
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +53,11 @@ def personal(release: Release, visitor: Visitor, ask: Ask, now_us: int) -> Choic
         return _mixed(release, Choice(near.items, near.scores, near.sources, None, None), ask)
     if visitor.row is None:
         return None
+    query = Query(visitor.row, now_us, visitor.segments, visitor.seen)
     if ask.items is not None:
-        ranked = scorer.rank(visitor.row, visitor.segments, now_us, np.flatnonzero(mask))
+        ranked = scorer.rank(query, np.flatnonzero(mask))
     else:
-        ranked = scorer.recommend(visitor.row, visitor.segments, now_us, _wanted(ask), mask)
+        ranked = scorer.recommend(query, _wanted(ask), mask)
     choice = _mixed(release, Choice(ranked.items, ranked.scores, ranked.sources, ranked.features, None), ask)
     return _filled(release, choice, ask, now_us, mask)
 

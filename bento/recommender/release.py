@@ -31,6 +31,7 @@ from feature_repo.state import UserState
 from infra.settings import Settings
 from models.bundle import Bundle, BundleError
 from models.scorer import Scorer
+from models.sources import Query
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +187,7 @@ def _warm(scorer: Scorer, item_ids: Sequence[str]) -> None:
         state.apply(Event.model_validate({"user_id": "warm", "item_id": item_id, "event_type": "click"}))
     everything = np.ones(len(scorer.items), bool)
     for row in (empty_user(), state.row()):
-        ranked = scorer.recommend(row, (), now_us, 10, everything)
-        scorer.rank(row, (), now_us, ranked.items)
+        query = Query(row, now_us, seen=row["recent_items"])
+        scorer.rank(query, scorer.recommend(query, 10, everything).items)
     if item_ids:
         scorer.similar(0, 10, everything)

@@ -13,6 +13,7 @@ from feature_repo.schema import ITEM_FEATURES, USER_FEATURES
 from feature_repo.state import States
 from infra.settings import Settings
 from models.scorer import Scorer
+from models.sources import Query
 
 
 class Watched(dict[str, Any]):
@@ -55,8 +56,8 @@ def test_the_models_read_of_a_user_what_the_service_names(
     user = Watched(states.users["user-1"].row())
     now_us, everything = user["last_event_us"] + 1, np.ones(len(table), bool)
     user.read.clear()
-    ranked = scorer.recommend(user, ("likes:music",), now_us, 10, everything)
-    scorer.rank(user, ("likes:music",), now_us, ranked.items)
+    query = Query(user, now_us, ("likes:music",), states.users["user-1"].seen_items)
+    scorer.rank(query, scorer.recommend(query, 10, everything).items)
     assert user.read == services["user_context"][USER_FEATURES.name]
     assert services["user_context"]["user_profile"] == {"segments"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from feature_repo.state import Row
 from models.bundle import Bundle
 from models.replay import Replay
 from models.scorer import Scorer
+from models.sources import Query
 from models.training import new_scorer
 
 
@@ -25,6 +27,9 @@ class Shop(NamedTuple):
 
     def user(self, user_id: str) -> Row:
         return self.replay.user_row(user_id)
+
+    def query(self, user_id: str, segments: Sequence[str] = ()) -> Query:
+        return Query(self.user(user_id), self.now_us, segments, self.replay.seen(user_id))
 
     def allowed(self, *left_out: str) -> np.ndarray:
         allowed = self.scorer.items.in_catalog.copy()

@@ -12,11 +12,9 @@ import numpy as np
 import pytest
 
 from models import bundle as bundle_module
-from models.bundle import MANIFEST, Bundle, BundleError
+from models.bundle import FILES, MANIFEST, Bundle, BundleError
 from models.encoder import ARRAYS
 from models.ranker import ranker_features
-
-FILES = ("items.json", "retriever.safetensors", "neighbours.safetensors", "fusion.json", "ranker.txt")
 
 
 @pytest.fixture
@@ -35,7 +33,8 @@ def test_it_comes_back_as_it_was(bundle: Bundle, folder: Path) -> None:
     for name in ("item_ids", "categories", "segments", "feature_names", "data_window", "created", "params"):
         assert getattr(back, name) == getattr(bundle, name), name
     assert all(np.array_equal(back.weights[name], bundle.weights[name]) for name in ARRAYS)
-    assert np.array_equal(back.neighbours.data, bundle.neighbours.data)
+    assert np.array_equal(back.covisitation.data, bundle.covisitation.data)
+    assert np.array_equal(back.long_term.data, bundle.long_term.data)
     assert np.array_equal(back.fusion.weights, bundle.fusion.weights)
     assert sorted(p.name for p in folder.iterdir()) == sorted([*FILES, MANIFEST])
 

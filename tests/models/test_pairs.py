@@ -17,7 +17,7 @@ from models.ranker import ranker_features, train_ranker
 from models.replay import Replay
 from models.retriever import Retriever
 from models.scorer import RERANKED, top
-from models.sources import SOURCE_FEATURES
+from models.sources import SOURCE_FEATURES, Query
 from models.training import Offer, Plan, allowed_for, assemble, collect_pools, fit_retriever, make_plan, new_scorer
 
 
@@ -54,8 +54,8 @@ def test_a_training_row_equals_what_serving_computes_at_that_moment(
         now_us = pd.Timestamp(stamp).value // 1_000
         replay.advance(now_us + 1)
         replay.refresh(scorer.items)
-        user, segments = replay.user_row(user_id), plan.profiles[user_id]
-        served = scorer.recommend(user, segments, now_us, 200, allowed_for(scorer, replay.seen(user_id)))
+        query = Query(replay.user_row(user_id), now_us, plan.profiles[user_id], replay.seen(user_id))
+        served = scorer.recommend(query, 200, allowed_for(scorer, query.seen))
         by_item = {scorer.items.ids[n]: row for n, row in zip(served.items, served.features, strict=True)}
         for item_id, row in zip(part["item_id"], data.matrix[at : at + len(part)], strict=True):
             assert row.tolist() == by_item[item_id].tolist(), (user_id, stamp, item_id)

@@ -15,6 +15,7 @@ from feature_repo.request_features import empty_user
 from feature_repo.state import UserState
 from models.ranker import ranker_features
 from models.scorer import popular
+from models.sources import SOURCES, Query
 
 Shop = Any  # the fixture's class lives in conftest.py, which importlib mode cannot name
 
@@ -39,20 +40,20 @@ def visitor(items: Sequence[str], end_us: int) -> dict[str, Any]:
 
 def test_the_next_item_of_the_shelf_is_found(shop: Shop) -> None:
     seen = ["music-3", "music-4", "music-5", "music-6"]
-    ranked = shop.scorer.recommend(visitor(seen, shop.now_us), (), shop.now_us, 5, shop.allowed(*seen))
+    ranked = shop.scorer.recommend(Query(visitor(seen, shop.now_us), shop.now_us), 5, shop.allowed(*seen))
     assert "music-7" in shop.ids(ranked.items)[:3]
     assert all(item.startswith("music") for item in shop.ids(ranked.items))
 
 
 def test_lists_have_scores_sources_and_ranker_rows(shop: Shop) -> None:
-    ranked = shop.scorer.recommend(shop.user("user-0"), ("likes:garden",), shop.now_us, 10, shop.allowed())
+    ranked = shop.scorer.recommend(shop.query("user-0", ("likes:garden",)), 10, shop.allowed())
     assert len(set(ranked.items.tolist())) == 10
     assert ranked.items.dtype == np.intp
     assert ranked.scores.dtype == np.float32
     assert (np.diff(ranked.scores) <= 0).all()
     assert ranked.features.shape == (10, len(ranker_features()))
     assert np.isfinite(ranked.features).all()
-    assert set(ranked.sources) <= {"retriever", "item_to_item", "trending", "popular"}
+    assert set(ranked.sources) <= set(SOURCES)
 
 
 @pytest.mark.parametrize("user_id", ["user-0", "user-7", "nobody"])
@@ -61,7 +62,7 @@ def test_nothing_that_is_not_allowed_is_ever_recommended(shop: Shop, user_id: st
     for share in (0.0, 0.02, 0.3, 1.0):
         allowed = random.random(len(shop.scorer.items)) < share
         calls = {
-            "recommend": shop.scorer.recommend(shop.user(user_id), (), shop.now_us, 200, allowed).items,
+            "recommend": shop.scorer.recommend(shop.query(user_id), 200, allowed).items,
             "similar": shop.scorer.similar(3, 200, allowed).items,
             "popular": shop.scorer.popular(shop.now_us, 200, allowed)[0],
         }
@@ -72,21 +73,21 @@ def test_nothing_that_is_not_allowed_is_ever_recommended(shop: Shop, user_id: st
 def test_few_allowed_items_are_all_found(shop: Shop) -> None:
     allowed = np.zeros(len(shop.scorer.items), bool)
     allowed[[2, 30]] = True
-    ranked = shop.scorer.recommend(shop.user("user-0"), (), shop.now_us, 10, allowed)
+    ranked = shop.scorer.recommend(shop.query("user-0"), 10, allowed)
     assert sorted(ranked.items.tolist()) == [2, 30]
 
 
 def test_a_short_list_is_the_head_of_a_long_one(shop: Shop) -> None:
-    asked = (shop.user("user-4"), (), shop.now_us)
-    long = shop.scorer.recommend(*asked, 50, shop.allowed())
-    short = shop.scorer.recommend(*asked, 5, shop.allowed())
+    query = shop.query("user-4")
+    long = shop.scorer.recommend(query, 50, shop.allowed())
+    short = shop.scorer.recommend(query, 5, shop.allowed())
     assert short.items.tolist() == long.items[:5].tolist()
 
 
 def test_an_unknown_user_gets_a_list_and_a_profile_changes_it(shop: Shop) -> None:
-    nobody = shop.scorer.recommend(empty_user(), (), shop.now_us, 10, shop.allowed())
+    nobody = shop.scorer.recommend(Query(empty_user(), shop.now_us), 10, shop.allowed())
     assert len(nobody.items) == 10
-    fan = shop.scorer.recommend(empty_user(), ("likes:kitchen", "never:seen"), shop.now_us, 10, shop.allowed())
+    fan = shop.scorer.recommend(Query(empty_user(), shop.now_us, ("likes:kitchen", "never:seen")), 10, shop.allowed())
     kitchens = [sum(item.startswith("kitchen") for item in shop.ids(r.items)) for r in (nobody, fan)]
     assert kitchens[1] > kitchens[0]
 
@@ -116,19 +117,19 @@ def test_a_new_item_is_retrieved_by_its_content_once_synced(shop: Shop) -> None:
     others = shop.scorer.items.categories[:, shop.scorer.items.vocabulary.index("garden")] == 0
     allowed = others.copy()
     allowed[number] = True
-    fan = visitor(["garden-1", "garden-2", "garden-3"], shop.now_us)
-    before = shop.scorer.recommend(fan, (), shop.now_us, 60, allowed)
+    fan = Query(visitor(["garden-1", "garden-2", "garden-3"], shop.now_us), shop.now_us)
+    before = shop.scorer.recommend(fan, 60, allowed)
     assert number not in before.items
     assert shop.scorer.sync() == 1
-    after = shop.scorer.recommend(fan, (), shop.now_us, 5, allowed)
+    after = shop.scorer.recommend(fan, 5, allowed)
     assert number in after.items
 
 
 def test_a_new_item_follows_its_changed_catalogue_row(shop: Shop) -> None:
     number = put_new_item(shop, "garden")
     shop.scorer.sync()
-    fan = visitor(["music-1", "music-2", "music-3"], shop.now_us)
-    asked = (fan, (), shop.now_us, np.array([number]))
+    fan = Query(visitor(["music-1", "music-2", "music-3"], shop.now_us), shop.now_us)
+    asked = (fan, np.array([number]))
     before = shop.scorer.rank(*asked).features[0, ranker_features().index("retriever_score")]
     put_new_item(shop, "music")
     shop.scorer.sync()
@@ -138,10 +139,11 @@ def test_a_new_item_follows_its_changed_catalogue_row(shop: Shop) -> None:
 
 def test_acts_on_new_and_on_unknown_items_do_no_harm(shop: Shop) -> None:
     put_new_item(shop, "garden")
-    row = visitor(["never-heard-of", "brand-new", "garden-3"], shop.now_us)
-    unsynced = shop.scorer.recommend(row, (), shop.now_us, 5, shop.allowed("garden-3"))
+    acts = ["never-heard-of", "brand-new", "garden-3"]
+    query = Query(visitor(acts, shop.now_us), shop.now_us, seen=acts)
+    unsynced = shop.scorer.recommend(query, 5, shop.allowed("garden-3"))
     shop.scorer.sync()
-    synced = shop.scorer.recommend(row, (), shop.now_us, 5, shop.allowed("garden-3"))
+    synced = shop.scorer.recommend(query, 5, shop.allowed("garden-3"))
     assert len(unsynced.items) == len(synced.items) == 5
 
 
@@ -166,16 +168,16 @@ def test_rank_orders_exactly_what_was_asked(shop: Shop) -> None:
     index = shop.scorer.items.index
     asked = np.array([index[item] for item in ("music-1", "garden-4", "kitchen-9")])
     row = visitor(["garden-1", "garden-2", "garden-3"], shop.now_us)
-    ranked = shop.scorer.rank(row, (), shop.now_us, asked)
+    ranked = shop.scorer.rank(Query(row, shop.now_us), asked)
     assert sorted(ranked.items.tolist()) == sorted(asked.tolist())
     assert shop.ids(ranked.items)[0] == "garden-4"
     assert len(ranked.sources) == len(ranked.scores) == len(ranked.features) == 3
 
 
 def test_rank_and_recommend_agree_on_scores(shop: Shop) -> None:
-    asked = (shop.user("user-3"), ("likes:garden",), shop.now_us)
-    whole = shop.scorer.recommend(*asked, 200, np.ones(len(shop.scorer.items), bool))
-    again = shop.scorer.rank(*asked, whole.items)
+    query = shop.query("user-3", ("likes:garden",))
+    whole = shop.scorer.recommend(query, 200, np.ones(len(shop.scorer.items), bool))
+    again = shop.scorer.rank(query, whole.items)
     scores = dict(zip(again.items.tolist(), again.scores.tolist(), strict=True))
     assert [scores[n] for n in whole.items.tolist()] == pytest.approx(whole.scores.tolist(), abs=1e-4)
 
