@@ -1,10 +1,10 @@
 """What is served is what was measured: ``python -m benchmarks.served_quality [--dataset ...] [--moments N]``.
 
-A bundle is trained on the first 90 % of time. A stack of its own serves it, with catalogue, profiles and all events of
-that time loaded as usual; the later events are sent one after another, and at each judged moment the list is taken by
-``GET /recommend``. The same moments are judged offline, by replay, with the same bundle. Each answer waits until all
-earlier events are in it, so that nothing here is approximate but what serving itself changes: float32 in Redis, and
-the fallback's list where the user has no event yet.
+A bundle is trained as by ``benchmarks.quality``, on the events before the window. A stack of its own serves it, with
+catalogue, profiles and all these events loaded as usual; the window's events are sent in their order, and at each
+judged moment the list is taken by ``GET /recommend``. The same moments are judged by replay, with the same bundle.
+Each answer waits until all earlier events are in it, so that nothing here is approximate: lists may differ only by
+what serving itself does, such as float32 in Redis, and a fallback's list where the user has no event yet.
 
 Settings differ from the defaults where a replay needs it: items are read anew without a pause; no row is too old,
 as item rows age by the wall clock and not by ``at``; and Redis may take its time on a busy machine.
@@ -17,10 +17,8 @@ import json
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import httpx
@@ -31,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.player import Answer, Behind, Player
+from benchmarks.quality import WINDOWS, Data, data_of, train
 from feature_repo.events import Event, Item, UserProfile
 from feature_repo.schema import SEGMENT_FAVOURITES
 from flows.backfill import SegmentFavourites
@@ -42,15 +41,12 @@ from flows.loader import LoadError, load_dataset
 from flows.offline import write_view
 from infra.settings import Settings, SettingsError, any_ports, load_settings
 from infra.stack import Stack, StackError
-from models import recipe
 from models.bundle import Bundle
 from models.dataset import Moment, moments
 from models.evaluate import product_lists
 from models.judging import Evaluation, judge_lists
 from models.metrics import Ratio, paired_ratio
-from models.pairs import replayed_rows
-from models.recipe import Steps, TrainingSettings
-from models.training import Plan, assemble, make_plan
+from models.recipe import TrainingSettings
 
 PARTS = ("kafka", "redis", "postgres", "ingest", "stream", "recommender")
 PATIENT = {"item_refresh_s": 0.005, "feature_ttl_s": 100 * 365 * 86_400.0, "dependency_timeout_s": 5.0}
@@ -60,20 +56,6 @@ TOLERANCE = 0.01
 Mask = NDArray[np.bool_]
 
 console = Console()
-
-
-@dataclass(frozen=True)
-class Data:
-    """What is trained on, loaded and played: events in order of time, catalogue, profiles."""
-
-    events: Sequence[Event]
-    items: Sequence[Item]
-    users: Sequence[UserProfile]
-
-    @cached_property
-    def plan(self) -> Plan:
-        """The events as arrays, and the windows of their time."""
-        return make_plan(self.events, self.items, self.users)
 
 
 @dataclass(frozen=True)
@@ -119,19 +101,20 @@ def compare(settings: Settings, data: Data, bundle: Bundle, judged: Sequence[Mom
 
     Args:
         settings: those of the stack, which serves this bundle and knows nothing yet.
-        bundle: trained on the events before the test window.
-        judged: moments of that window, in order of time.
+        data: from ``quality.data_of``.
+        bundle: trained on what lies before the window.
+        judged: moments of the window, in order of time.
 
     Raises:
         LoadError, Behind, httpx.HTTPError, redis.RedisError: the stack does not do its part.
     """
-    plan = data.plan
-    split = plan.split
+    plan, split = data.plan, data.plan.split
+    early = [event for event in data.events if event.time_us < split.test_us]
+    users = [UserProfile(user_id=name, segments=tuple(segments)) for name, segments in plan.profiles.items()]
+    load(settings, early, plan.catalog, users)
     with Player(settings) as player:
-        load(settings, data, split.test_us)
-        player.loaded((e for e in data.events if e.time_us < split.test_us), data.items, data.users)
-        later = [event for event in data.events if event.time_us >= split.test_us]
-        answers = play(player, later, judged)
+        player.loaded(early, plan.catalog, users)
+        answers = play(player, data.events[len(early) :], judged)
     with training_bars(console) as steps:
         lists = product_lists(
             bundle,
@@ -148,11 +131,10 @@ def compare(settings: Settings, data: Data, bundle: Bundle, judged: Sequence[Mom
     return Comparison(judged, measured, answers, evaluation)
 
 
-def load(settings: Settings, data: Data, until_us: int) -> None:
-    """Catalogue, profiles and the events before a time, and what the nightly job would have made of them."""
-    early = [event for event in data.events if event.time_us < until_us]
-    load_dataset(settings, write_dataset(settings.home / "early", data.items, data.users, early))
-    favourites = SegmentFavourites(data.users)
+def load(settings: Settings, early: Sequence[Event], items: Sequence[Item], users: Sequence[UserProfile]) -> None:
+    """Load what is known before the window as any data set is loaded, and what the nightly job makes of it."""
+    load_dataset(settings, write_dataset(settings.home / "early", items, users, early))
+    favourites = SegmentFavourites(users)
     for event in early:
         favourites.add(event)
     write_view(settings.offline_dir, SEGMENT_FAVOURITES, favourites.rows())
@@ -166,7 +148,7 @@ def play(player: Player, later: Sequence[Event], judged: Sequence[Moment]) -> li
         later: what has not been loaded, in order of time.
         judged: in order of time.
     """
-    times = [event.time_us for event in later]
+    times = np.array([event.time_us for event in later], np.int64)
     answers, sent = [], 0
     for moment in tracked(judged, "moments served", total=len(judged), unit="moments"):
         end = int(np.searchsorted(times, moment.time_us))
@@ -175,16 +157,6 @@ def play(player: Player, later: Sequence[Event], judged: Sequence[Moment]) -> li
         player.settle()
         answers.append(player.ask(moment))
     return answers
-
-
-def trained(data: Data, how: TrainingSettings, steps: Steps = recipe.silent) -> Bundle:
-    """A bundle of the first 90 % of time, by the recipe."""
-    plan = data.plan
-    first = recipe.first_retriever(plan, how, steps)
-    work = recipe.make_pairs(plan, first, data.events, how, steps)
-    learned = recipe.fit_ranker(plan, work, *replayed_rows(work.pairs, data.events), how)
-    retriever = recipe.next_retriever(plan, plan.split.test_us, first, how, steps)
-    return assemble(plan, retriever, plan.split.test_us, fusion=learned.fusion, ranker=learned.ranker)
 
 
 def table(comparison: Comparison) -> Table:
@@ -209,7 +181,7 @@ def groups(comparison: Comparison) -> dict[str, Mask]:
     """Moments by kind of answer: all, personal, and each fallback that was given."""
     given = [answer.fallback for answer in comparison.answers]
     found: dict[str, Mask] = {"all": np.ones(len(given), bool), "personal": comparison.personal}
-    found |= {name: np.array([each == name for each in given]) for name in sorted(Counter(filter(None, given)))}
+    found |= {name: np.array([each == name for each in given]) for name in sorted(set(filter(None, given)))}
     return {name: chosen for name, chosen in found.items() if chosen.any()}
 
 
@@ -226,17 +198,21 @@ def as_json(comparison: Comparison) -> Mapping[str, object]:
     }
 
 
-def run(source: str, limit: int, how: TrainingSettings) -> Comparison:
-    """Train, serve and compare in a throw-away folder; the arguments are those of the command line."""
-    dataset = prepare(source, load_settings().home / "dataset")
-    events = sorted(dataset.events(), key=lambda event: (event.time_us, event.event_id))
-    data = Data(events, list(dataset.items()), list(dataset.users()))
-    plan = data.plan
-    judged = moments(plan.history, plan.split.test_us, plan.split.end_us, limit, how.seed)
+def run(data: Data, sample: int, how: TrainingSettings) -> Comparison:
+    """Train, serve and compare in a throw-away folder.
+
+    Args:
+        data: from ``quality.data_of``.
+        sample: most moments judged (a seeded sample).
+        how: how the product is trained.
+    """
+    split = data.plan.split
+    judged = moments(data.plan.history, split.test_us, split.end_us, sample, how.seed)
     with tempfile.TemporaryDirectory(prefix="freshet-") as home:
         Path(home).chmod(0o755)  # PostgreSQL may run as another user
         with training_bars(console) as steps:
-            folder = trained(data, how, steps).save(Path(home) / "bundle")
+            bundle, _ = train(data, how, steps)
+        folder = bundle.save(Path(home) / "bundle")
         settings = load_settings(
             home=Path(home), bundle_dir=folder, candidates=how.candidates, **any_ports(), **PATIENT
         )
@@ -249,6 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.served_quality", description=__doc__)
     defaults = load_settings()
     parser.add_argument("--dataset", default=defaults.dataset, help="folder, ml-100k, or ml-1m:PATH")
+    parser.add_argument("--window", choices=WINDOWS, default="test", help="as in benchmarks.quality")
     parser.add_argument("--moments", type=int, default=2_000, help="most moments judged (a seeded sample)")
     parser.add_argument("--epochs", type=int, default=defaults.retriever_epochs)
     parser.add_argument("--seed", type=int, default=defaults.seed)
@@ -257,7 +234,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     how = replace(TrainingSettings(), epochs=options.epochs, seed=options.seed, threads=defaults.train_threads)
     began = time.monotonic()
     try:
-        comparison = run(options.dataset, options.moments, how)
+        data = data_of(prepare(options.dataset, defaults.home / "dataset"), options.window)
+        comparison = run(data, options.moments, how)
     except (SettingsError, DatasetError, StackError, LoadError, Behind, httpx.HTTPError, RedisError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

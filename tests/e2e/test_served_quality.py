@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from sample_shop import sample_events, sample_items, sample_users
 
-from benchmarks.served_quality import PATIENT, Comparison, Data, compare, trained
+from benchmarks.quality import Data, train
+from benchmarks.served_quality import PATIENT, Comparison, compare
 from infra.settings import Settings
 from models.dataset import Moment, moments
-from models.recipe import TrainingSettings
+from models.recipe import TrainingSettings, silent
+from models.training import make_plan
 
 USERS, EACH = 120, 20
 JUDGED = 40
@@ -22,7 +24,8 @@ def acts_before(data: Data, moment: Moment) -> int:
 
 @pytest.fixture
 def data() -> Data:
-    return Data(sample_events(USERS, EACH), sample_items(), sample_users(USERS))
+    events = sample_events(USERS, EACH)
+    return Data(make_plan(events, sample_items(), sample_users(USERS)), events)
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def comparison(settings: Settings, start_stack: Callable[..., Any], data: Data, 
     """JUDGED moments of the last tenth of time, on a stack that serves a bundle of the time before."""
     plan = data.plan
     judged = moments(plan.history, plan.split.test_us, plan.split.end_us, JUDGED, seed=1)
-    bundle = trained(data, TrainingSettings(epochs=4, fine_tune_epochs=1, max_moments=60, threads=1))
+    bundle, _ = train(data, TrainingSettings(epochs=4, fine_tune_epochs=1, max_moments=60, threads=1), silent)
     served = settings.model_copy(update={"bundle_dir": bundle.save(tmp_path / "bundle"), **PATIENT})
     stack = start_stack(served, "ingest", "stream", "recommender")
     return compare(stack.settings, data, bundle, judged)
