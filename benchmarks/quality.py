@@ -34,11 +34,12 @@ from infra.settings import load_settings
 from models import recipe
 from models.bundle import Bundle
 from models.dataset import Moment, TimeSplit, moments
-from models.evaluate import Asked, Mask, Numbers, Systems, lists_of, product_lists
+from models.evaluate import Mask, Numbers, Systems, lists_of, product_lists
 from models.judging import judge_lists
 from models.pairs import replayed_rows
 from models.recipe import Steps, TrainingSettings
 from models.scorer import Scorer
+from models.sources import Query
 from models.training import Plan, assemble, make_plan
 
 if TYPE_CHECKING:  # libraries that only the peers need
@@ -51,7 +52,7 @@ TIMED_EVERY = 21
 Peers = Callable[[Plan, Sequence[Moment], Steps], "Sequence[PeerRun]"]
 """Lets the peers recommend at some moments; they may learn from what lies before ``plan.split.test_us``."""
 
-console = Console(width=None if sys.stdout.isatty() else 130)
+console = Console(width=None if sys.stdout.isatty() else 140)
 
 
 class Data(NamedTuple):
@@ -103,14 +104,14 @@ class Timed:
         self._asked = self._timed = 0
         self._cpu_s = 0.0
 
-    def __call__(self, scorer: Scorer, allowed: Mask, asked: Asked) -> Mapping[str, Numbers]:
+    def __call__(self, scorer: Scorer, allowed: Mask, query: Query) -> Mapping[str, Numbers]:
         if self._asked % TIMED_EVERY == 0:
             start = time.process_time()
-            scorer.recommend(*asked, 10, allowed)
+            scorer.recommend(query, 10, allowed)
             self._cpu_s += time.process_time() - start
             self._timed += 1
         self._asked += 1
-        return self._systems(scorer, allowed, asked)
+        return self._systems(scorer, allowed, query)
 
     @property
     def request_cpu_ms(self) -> float:

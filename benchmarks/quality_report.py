@@ -19,7 +19,7 @@ MODES = ("live", "frozen")
 
 
 class Cost(NamedTuple):
-    """CPU seconds to train (tuning included), mean CPU milliseconds of one request, and the settings chosen."""
+    """CPU seconds of one training (settings given), mean CPU milliseconds of one request, and the settings chosen."""
 
     fit_cpu_s: float
     request_cpu_ms: float
