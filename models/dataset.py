@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from feature_repo.events import EVENT_TYPES, Event
 
+Floats = NDArray[np.float32]
+Numbers = NDArray[np.intp]
+
 TYPE_WEIGHT: dict[str, float] = {
     "view": 1.0,
     "click": 2.0,
@@ -23,7 +26,13 @@ TYPE_WEIGHT: dict[str, float] = {
     "purchase": 8.0,
     "rate": 4.0,
 }
-"""How much an act says that the user wanted the item; 0: not a label."""
+"""How much an act says that the user wanted the item; 0: not a label. A rating counts by its value: act_weights."""
+
+MAX_RATING = 2.0
+"""Most that a rating counts, as a multiple of the average one."""
+
+OUTCOME_US = 86_400 * 1_000_000
+"""How long after the first meeting an act still tells what that meeting was worth: a view that ends in a purchase."""
 
 TRAIN_SHARE, VALIDATION_SHARE = 0.85, 0.90
 
@@ -35,8 +44,9 @@ class History:
     Attributes:
         user_ids: id of each user number; item_ids: id of each item number, in order of id.
         user, item: intp [n]; time_us: int64 [n]; event_type: intp [n], number in EVENT_TYPES.
-        weight: float32 [n]; TYPE_WEIGHT of the user's first event with the item, 0 of every later one: an item
-            already seen is never recommended, so that it is no target either.
+        value: float32 [n]; NaN where an event has none.
+        weight: float32 [n]; at the user's first event with the item the strongest act_weights of the day that follows,
+            0 at every later one: an item already seen is never recommended, so that it is no target either.
         start: intp [users + 1]; where each user's events begin.
     """
 
@@ -46,7 +56,8 @@ class History:
     item: NDArray[np.intp]
     time_us: NDArray[np.int64]
     event_type: NDArray[np.intp]
-    weight: NDArray[np.float32]
+    value: Floats
+    weight: Floats
     start: NDArray[np.intp]
 
     def __len__(self) -> int:
@@ -55,19 +66,25 @@ class History:
     @classmethod
     def of(cls, events: Iterable[Event]) -> History:
         """Arrays of some events, in any order."""
-        rows = sorted((e.user_id, e.time_us, e.item_id, e.event_type) for e in events)
+        nan = float("nan")
+        rows = sorted(
+            (e.user_id, e.time_us, e.item_id, e.event_type, nan if e.value is None else e.value) for e in events
+        )
         user_ids, user = _number([row[0] for row in rows])
         item_ids, item = _number([row[2] for row in rows])
         number = {name: n for n, name in enumerate(EVENT_TYPES)}
         event_type = np.array([number[row[3]] for row in rows], np.intp)
+        value = np.array([row[4] for row in rows], np.float32)
+        time_us = np.array([row[1] for row in rows], np.int64)
         return cls(
             user_ids,
             item_ids,
             user,
             item,
-            np.array([row[1] for row in rows], np.int64),
+            time_us,
             event_type,
-            _first_meeting(user, item, event_type),
+            value,
+            _label_weights(user, item, time_us, act_weights(event_type, value)),
             np.searchsorted(user, np.arange(len(user_ids) + 1)),
         )
 
@@ -76,14 +93,16 @@ class History:
         keep = self.time_us < time_us
         users, user = np.unique(self.user[keep], return_inverse=True)
         items, item = np.unique(self.item[keep], return_inverse=True)
+        times, event_type, value = self.time_us[keep], self.event_type[keep], self.value[keep]
         return History(
             tuple(self.user_ids[n] for n in users),
             tuple(self.item_ids[n] for n in items),
             user,
             item,
-            self.time_us[keep],
-            self.event_type[keep],
-            self.weight[keep],
+            times,
+            event_type,
+            value,
+            _label_weights(user, item, times, act_weights(event_type, value)),
             np.searchsorted(user, np.arange(len(users) + 1)),
         )
 
@@ -94,13 +113,30 @@ def _number(ids: list[str]) -> tuple[tuple[str, ...], NDArray[np.intp]]:
     return tuple(names), np.array([number[name] for name in ids], np.intp)
 
 
-def _first_meeting(user: NDArray[np.intp], item: NDArray[np.intp], event_type: NDArray[np.intp]) -> NDArray[np.float32]:
+def act_weights(event_type: Numbers, value: Floats) -> Floats:
+    """How much each event says that its user wanted its item: float32 [n].
+
+    TYPE_WEIGHT, and a rating times its share of the mean positive rating: with stars from 1 to 5 and a mean of 3.5, one
+    star counts .29 and five 1.43 of an average rating. A rating of 0 or less is no wish; none counts above MAX_RATING.
+
+    Args:
+        event_type: [n] numbers in EVENT_TYPES.
+        value: [n] NaN where an event has none; a rating without one counts as the mean.
+    """
     weights = np.array([TYPE_WEIGHT[name] for name in EVENT_TYPES], np.float32)[event_type]
-    # Events stand in order of time within a user, so that np.unique's first occurrence is the first meeting.
-    pairs = np.stack([user, item], 1)
-    _, first = np.unique(pairs, axis=0, return_index=True) if len(pairs) else (pairs, np.empty(0, np.intp))
+    rated = (event_type == EVENT_TYPES.index("rate")) & ~np.isnan(value)
+    if (liked := rated & (value > 0)).any():
+        weights[rated] *= np.clip(value[rated] / value[liked].mean(), 0, MAX_RATING)
+    return weights
+
+
+def _label_weights(user: Numbers, item: Numbers, time_us: NDArray[np.int64], weights: Floats) -> Floats:
     out = np.zeros(len(user), np.float32)
-    out[first] = weights[first]
+    if len(user):
+        # Events stand in order of time within a user, so that np.unique's first occurrence is the first meeting.
+        _, first, pair = np.unique(user * (item.max() + 1) + item, return_index=True, return_inverse=True)
+        soon = time_us <= time_us[first][pair] + OUTCOME_US
+        np.maximum.at(out, first[pair[soon]], weights[soon])
     return out
 
 
