@@ -88,7 +88,7 @@ def lists_of(scorer: Scorer, allowed: Mask, query: Query) -> dict[str, Numbers]:
         "retriever": sources.lists["retriever"].items,
         "rank fusion": pool.items,
         "learned fusion": pool.items[top(pool.fusion, DEPTH)],
-        "product": scorer.recommend(query, DEPTH, allowed).items,
+        "product": scorer.recommend(query, DEPTH, allowed).items if scorer.knows(query) else recent,
     }
     return {name: _filled(numbers, recent) for name, numbers in lists.items()}
 

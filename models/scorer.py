@@ -105,6 +105,10 @@ class Scorer:
         if len(with_bias) > first:
             self._index.upsert(np.arange(first, len(with_bias)), with_bias[first:])
 
+    def knows(self, query: Query) -> bool:
+        """Whether there is anything to be personal by: acts, or a segment that the training met."""
+        return bool(query.user["event_count"] or self._encoder.segment_numbers(query.segments))
+
     def recommend(self, query: Query, k: int, allowed: Mask) -> Ranked:
         """The best k allowed items for a user at a moment; fewer when the sources do not name k.
 

@@ -1,4 +1,4 @@
-"""Which step answers, and the name it goes by: personal -> profile -> popular -> static.
+"""Which step answers, and the name it goes by: personal -> profile (model, then segments) -> popular -> static.
 
 Each step gives a list or None, "not my case"; a step that fails is logged, counted and passed over. The last
 one needs neither a model nor counts, so a request always has an answer.
@@ -16,6 +16,7 @@ from bento.recommender.metrics import Metrics
 from bento.recommender.release import Release
 from bento.recommender.visitors import Visitor
 from feature_repo.events import pseudonym
+from feature_repo.request_features import empty_user
 from models.scorer import Scorer, popular
 from models.sources import Query, top
 
@@ -27,7 +28,7 @@ MIXTURE = 10
 
 def choose(release: Release, visitor: Visitor, ask: Ask, now_us: int, metrics: Metrics) -> Choice:
     """The answer of the first step that has one. Call it under the catalogue's lock."""
-    for step in (personal, by_profile, by_popularity):
+    for step in (personal, by_profile, by_segments, by_popularity):
         try:
             choice = step(release, visitor, ask, now_us)
         except Exception:
@@ -63,7 +64,18 @@ def personal(release: Release, visitor: Visitor, ask: Ask, now_us: int) -> Choic
 
 
 def by_profile(release: Release, visitor: Visitor, ask: Ask, now_us: int) -> Choice | None:
-    """What people of the visitor's segments like, for one who has a profile but no events."""
+    """What the model says of one who has a profile but no events."""
+    scorer, query = release.scorer, Query(empty_user(), now_us, visitor.segments)
+    if visitor.row is not None or scorer is None or ask.items is not None or not scorer.knows(query):
+        return None
+    mask = _mask(release, visitor, ask)
+    ranked = scorer.recommend(query, _wanted(ask), mask)
+    choice = _mixed(release, Choice(ranked.items, ranked.scores, ranked.sources, ranked.features, "profile"), ask)
+    return _filled(release, choice, ask, now_us, mask) if len(ranked.items) else None
+
+
+def by_segments(release: Release, visitor: Visitor, ask: Ask, now_us: int) -> Choice | None:
+    """What people of the visitor's segments like, where there is no model, or none that knows these segments."""
     if visitor.row is not None or not visitor.favourites:
         return None
     mask = _mask(release, visitor, ask)

@@ -57,14 +57,21 @@ def test_an_unknown_user_gets_the_popular_items_by_that_name(api: Any) -> None:
     assert popular["fallback"] is None
 
 
-def test_a_profile_without_events_gets_what_its_segments_like(api: Any, shop: Any) -> None:
-    favourites = {"items": ["music-7", "music-3"], "scores": [0.6, 0.4]}
-    shop.store.write({"segment_favourites": {"likes:music": (favourites, 1_700_000_000_000_000)}})
+def test_a_profile_without_events_is_answered_by_the_model(api: Any, shop: Any) -> None:
     shop.put_users([UserProfile(user_id="quiet", segments=("likes:music",))])
-    answer = api.get("/recommend", params={"user_id": "quiet", "k": 4}).json()
+    answer = api.get("/recommend", params={"user_id": "quiet", "k": 4, "explain": True}).json()
+    assert answer["fallback"] == "profile" and answer["feature_age_ms"] is None and answer["count"] == 4
+    assert all(item["item_id"].startswith("music") and item["reasons"] for item in answer["recommendations"])
+
+
+def test_a_profile_that_the_model_does_not_know_gets_what_its_segments_like(api: Any, shop: Any) -> None:
+    favourites = {"items": ["music-7", "music-3"], "scores": [0.6, 0.4]}
+    shop.store.write({"segment_favourites": {"of:late": (favourites, 1_700_000_000_000_000)}})
+    shop.put_users([UserProfile(user_id="late", segments=("of:late",))])
+    answer = api.get("/recommend", params={"user_id": "late", "k": 4}).json()
     assert answer["fallback"] == "profile" and ids(answer)[:2] == ["music-7", "music-3"] and answer["count"] == 4
     assert [item["source"] for item in answer["recommendations"]] == ["profile", "profile", "popular", "popular"]
-    other = api.get("/recommend", params={"user_id": "quiet", "exclude": "music-7,music-3"}).json()
+    other = api.get("/recommend", params={"user_id": "late", "exclude": "music-7,music-3"}).json()
     assert other["fallback"] == "popular"
 
 
