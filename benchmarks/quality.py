@@ -87,7 +87,7 @@ def train(data: Data, how: TrainingSettings, steps: Steps) -> tuple[Bundle, floa
     work = recipe.make_pairs(plan, first, data.events, how, steps)
     learned = recipe.fit_ranker(plan, work, *replayed_rows(work.pairs, data.events), how)
     retriever = recipe.next_retriever(plan, since_us, first, how, steps)
-    bundle = assemble(plan, retriever, since_us, fusion=learned.fusion, ranker=learned.ranker)
+    bundle = assemble(plan, retriever, since_us, learned=learned)
     console.print(f"ranker: {learned.report}")
     return bundle, time.process_time() - start
 

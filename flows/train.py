@@ -34,9 +34,9 @@ from infra.settings import Settings, load_settings
 from models import recipe, registry
 from models.bundle import Bundle
 from models.evaluate import Evaluation, evaluate
-from models.recipe import Learned, RankerWork, TrainingSettings
+from models.recipe import RankerWork, TrainingSettings
 from models.retriever import Retriever
-from models.training import Plan, assemble, make_plan
+from models.training import Learned, Plan, assemble, make_plan
 
 console = Console()
 
@@ -148,7 +148,7 @@ def judge(plan: Plan, first: Retriever, learned: Learned, data: Data, how: Train
     split = plan.split
     with training_bars(console) as steps:
         retriever = recipe.next_retriever(plan, split.test_us, first, how, steps)
-        bundle = assemble(plan, retriever, split.test_us, fusion=learned.fusion, ranker=learned.ranker)
+        bundle = assemble(plan, retriever, split.test_us, learned=learned)
         evaluation = evaluate(
             bundle,
             plan,
@@ -172,8 +172,7 @@ def build(plan: Plan, first: Retriever, learned: Learned, evaluation: Evaluation
         plan,
         last,
         plan.split.end_us,
-        fusion=learned.fusion,
-        ranker=learned.ranker,
+        learned=learned,
         metrics=evaluation.metrics(),
         params=asdict(how),
     )

@@ -5,7 +5,7 @@ items.json                item ids, in the order of all arrays
 retriever.safetensors     the two-tower net's weights
 covisitation.safetensors  what people go on to after an item
 long_term.safetensors     what goes with all that a user has met
-fusion.json               the log-linear fusion
+fusion.json               the log-linear fusions: of live states and of states that stand still
 ranker.txt                LightGBM's text format
 """
 
@@ -58,6 +58,7 @@ class Bundle:
         item_ids: the items of the training; the first rows of every item table and of every array.
         categories, segments: vocabularies of the item table and of the user's profile.
         feature_names: the ordered list that the ranker was trained on.
+        fusion, stale_fusion: of sources whose state is live, and of a state that stands still.
         ranker: None only while training has not come to it; such a bundle ranks by the fusion and cannot be saved.
         metrics: quality on the test window, name -> figure.
         data_window: first and last event used and their number.
@@ -72,6 +73,7 @@ class Bundle:
     covisitation: Neighbours
     long_term: Neighbours
     fusion: Fusion
+    stale_fusion: Fusion
     ranker: Ranker | None
     metrics: Mapping[str, float] = field(default_factory=dict)
     data_window: Mapping[str, int] = field(default_factory=dict)
@@ -133,11 +135,6 @@ class Bundle:
         return path
 
     def _files(self) -> dict[str, bytes]:
-        fusion = {
-            "features": list(SOURCE_FEATURES),
-            "source_weights": dict(self.fusion.source_weights),
-            **{name: getattr(self.fusion, name).tolist() for name in ("mean", "scale", "weights")},
-        }
         if self.ranker is None:
             raise BundleError("ranker.txt: this bundle has no ranker yet")
         return {
@@ -145,7 +142,9 @@ class Bundle:
             "retriever.safetensors": save_arrays({name: np.ascontiguousarray(self.weights[name]) for name in ARRAYS}),
             "covisitation.safetensors": _rows(self.covisitation),
             "long_term.safetensors": _rows(self.long_term),
-            "fusion.json": _json(fusion),
+            "fusion.json": _json(
+                {"features": SOURCE_FEATURES, "live": self.fusion.as_json(), "stale": self.stale_fusion.as_json()}
+            ),
             "ranker.txt": self.ranker.text.encode(),
         }
 
@@ -172,7 +171,7 @@ class Bundle:
         manifest = _read_manifest(path)
         raw = _verified_files(path, manifest["files"])
         fusion = _parse("fusion.json", lambda: json.loads(raw["fusion.json"]))
-        if fusion["features"] != list(SOURCE_FEATURES) or sorted(fusion["source_weights"]) != sorted(SOURCES):
+        if fusion["features"] != list(SOURCE_FEATURES) or sorted(fusion["live"]["source_weights"]) != sorted(SOURCES):
             raise BundleError("fusion.json: its sources or features are not those of the running code; train a new one")
         bundle = cls(
             item_ids=tuple(_parse("items.json", lambda: json.loads(raw["items.json"]))),
@@ -182,10 +181,8 @@ class Bundle:
             weights=_parse("retriever.safetensors", lambda: load_arrays(raw["retriever.safetensors"])),
             covisitation=_neighbours("covisitation.safetensors", raw),
             long_term=_neighbours("long_term.safetensors", raw),
-            fusion=Fusion(
-                fusion["source_weights"],
-                *(np.array(fusion[name], np.float32) for name in ("mean", "scale", "weights")),
-            ),
+            fusion=_parse("fusion.json", lambda: Fusion.from_json(fusion["live"])),
+            stale_fusion=_parse("fusion.json", lambda: Fusion.from_json(fusion["stale"])),
             ranker=_parse("ranker.txt", lambda: Ranker(raw["ranker.txt"].decode())),
             metrics=manifest["metrics"],
             data_window=manifest["data_window"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,17 @@ class Fusion:
     def contributions(self, features: Floats) -> Floats:
         """How much each source feature moves each score from that of an average candidate: float32 [n, F]."""
         return (features - self.mean) * (self.weights / self.scale)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        arrays = {name: getattr(self, name).tolist() for name in ("mean", "scale", "weights")}
+        return {"source_weights": dict(self.source_weights), **arrays}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Fusion:
+        """The fusion that ``as_json`` told of; KeyError where something is missing."""
+        arrays = (np.array(values[name], np.float32) for name in ("mean", "scale", "weights"))
+        return cls(values["source_weights"], *arrays)
 
 
 def rank_fusion() -> Fusion:

@@ -123,7 +123,9 @@ def ranker_matrix(
         numbers = np.array([items.number(item_id) for item_id in part["item_id"]], np.intp)
         block = [_find(rows, "item_rows", item_id, now_us) for item_id in part["item_id"]]
         items.put_numbers(numbers, np.array([[row[name] for name in NUMBERS] for row in block], np.float64))
-        pool = Pool(numbers, part[list(SOURCE_FEATURES)].to_numpy(np.float32), part[FUSION].to_numpy(np.float32), [])
+        pool = Pool(
+            numbers, part[list(SOURCE_FEATURES)].to_numpy(np.float32), part[FUSION].to_numpy(np.float32), [], False
+        )
         matrices.append(ranker_matrix_of(_find(users, "user_rows", user_id, now_us), items, pool, now_us))
         groups.append(len(part))
         folds.append(fold_of(user_id))

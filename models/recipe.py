@@ -19,9 +19,10 @@ from models.content import item_table
 from models.dataset import moments
 from models.fusion import Fusion
 from models.pairs import ranker_matrix, replayed_rows, training_pairs
-from models.ranker import Ranker, RankerReport, train_ranker
+from models.ranker import train_ranker
 from models.retriever import Progress, Retriever
-from models.training import Plan, assemble, collect_pools, fit_fusion_on, fit_retriever, make_plan
+from models.scorer import STALE_US
+from models.training import Learned, Plan, assemble, collect_pools, fit_fusion_on, fit_retriever, make_plan
 
 Steps = Callable[[str], Progress | None]
 """Called with the name of a long step; gives what is told of its progress."""
@@ -51,19 +52,15 @@ class TrainingSettings:
 
 
 class RankerWork(NamedTuple):
-    """What stands before the point-in-time join: the pairs to join, the fusion they start from, and the first net."""
+    """What stands before the point-in-time join: the pairs to join, the fusion they start from, and the first net.
+
+    ``stale_fusion``: the fusion for states that stand still.
+    """
 
     pairs: pd.DataFrame
     fusion: Fusion
+    stale_fusion: Fusion
     retriever: Retriever
-
-
-class Learned(NamedTuple):
-    """What a release is made of, besides a retriever of its own time."""
-
-    fusion: Fusion
-    ranker: Ranker
-    report: RankerReport
 
 
 def first_retriever(plan: Plan, settings: TrainingSettings, steps: Steps = silent) -> Retriever:
@@ -90,18 +87,21 @@ def next_retriever(
 
 
 def make_pairs(
-    plan: Plan, retriever: Retriever, events: Iterable[Event], settings: TrainingSettings, steps: Steps = silent
+    plan: Plan, retriever: Retriever, events: Sequence[Event], settings: TrainingSettings, steps: Steps = silent
 ) -> RankerWork:
-    """Replay the ranker's window with the first net, fit the fusion, and choose the pairs to join."""
-    base = assemble(plan, retriever, plan.split.validation_us)
-    window = moments(
-        plan.history, plan.split.validation_us, plan.split.test_us, settings.max_moments, seed=settings.seed
-    )
-    offers, items = collect_pools(
-        base, plan, events, window, candidates=settings.candidates, progress=steps("candidates")
+    """Replay the ranker's window with the first net, fit the fusions, and choose the pairs to join."""
+    split = plan.split
+    base = assemble(plan, retriever, split.validation_us)
+    window = moments(plan.history, split.validation_us, split.test_us, settings.max_moments, seed=settings.seed)
+    stood = [moment for moment in window if moment.now_us > split.validation_us + STALE_US]
+    asked = {"candidates": settings.candidates}
+    offers, items = collect_pools(base, plan, events, window, **asked, progress=steps("candidates"))
+    stale, _ = collect_pools(
+        base, plan, events, stood, **asked, state_until_us=split.validation_us, progress=steps("candidates, stale")
     )
     fusion = fit_fusion_on(offers)
-    return RankerWork(training_pairs(offers, items, fusion, seed=settings.seed), fusion, retriever)
+    pairs = training_pairs(offers, items, fusion, seed=settings.seed)
+    return RankerWork(pairs, fusion, fit_fusion_on(stale), retriever)
 
 
 def fit_ranker(
@@ -111,7 +111,7 @@ def fit_ranker(
     table = item_table(work.retriever.item_ids, plan.catalog, plan.categories)
     data = ranker_matrix(work.pairs, user_rows, item_rows, table)
     ranker, report = train_ranker(*data, seed=settings.seed, threads=settings.threads)
-    return Learned(work.fusion, ranker, report)
+    return Learned(work.fusion, work.stale_fusion, ranker, report)
 
 
 def train_bundle(
@@ -134,6 +134,4 @@ def train_bundle(
     work = make_pairs(plan, first, events, settings, steps)
     learned = fit_ranker(plan, work, *replayed_rows(work.pairs, events), settings)
     last = next_retriever(plan, plan.split.end_us, first, settings, steps)
-    return assemble(
-        plan, last, plan.split.end_us, fusion=learned.fusion, ranker=learned.ranker, params=asdict(settings)
-    )
+    return assemble(plan, last, plan.split.end_us, learned=learned, params=asdict(settings))

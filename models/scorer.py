@@ -42,6 +42,10 @@ RERANKED = 60
 """Candidates that the trees judge: the first of the fusion. The others keep their order after them."""
 
 
+STALE_US = 6 * 3_600 * 1_000_000
+"""Where nothing is known of anyone for so long, the stream is taken to be away, and the stale fusion answers."""
+
+
 class Ranked(NamedTuple):
     """A list of recommendations, best first.
 
@@ -57,12 +61,16 @@ class Ranked(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """Candidates before the trees: numbers, their source features, the fusion's score, the loudest source."""
+    """Candidates before the trees: numbers, their source features, the fusion's score, the loudest source.
+
+    ``stale``: whether the score is the stale fusion's, which no tree has learned to correct.
+    """
 
     items: Numbers
     features: Floats
     fusion: Floats
     sources: list[str]
+    stale: bool
 
 
 class Scorer:
@@ -169,8 +177,9 @@ class Scorer:
 
     def _pool(self, lists: SourceLists, items: Numbers) -> Pool:
         features = lists.features(items)
-        fusion = self.bundle.fusion
-        return Pool(items, features, fusion.score(features), lists.main_source(items, fusion.source_weights))
+        fusion = self.bundle.stale_fusion if lists.stale else self.bundle.fusion
+        sources = lists.main_source(items, fusion.source_weights)
+        return Pool(items, features, fusion.score(features), sources, lists.stale)
 
     def score(self, query: Query, pool: Pool) -> tuple[Floats, Floats]:
         """Final scores [n] and the ranker's rows [n, len(ranker_features())] of a pool."""
@@ -178,7 +187,7 @@ class Scorer:
             return np.empty(0, np.float32), np.empty((0, len(ranker_features())), np.float32)
         matrix = ranker_matrix_of(query.user, self.items, pool, query.now_us)
         scores = pool.fusion.astype(np.float32)
-        if self.bundle.ranker is None:
+        if self.bundle.ranker is None or not self.bundle.ranker.trees or pool.stale:
             return scores, matrix
         head = top(scores, RERANKED)
         rest = np.setdiff1d(np.arange(len(scores)), head)
@@ -203,7 +212,8 @@ class Scorer:
             "popular": listed(popular_scores, allowed, DEPTH),
         }
         ranks, fused = fuse(lists, self.bundle.fusion.source_weights, n)
-        return SourceLists(lists, ranks, fused, today, ever)
+        stale = query.now_us - self.items.column("last_event_us").max(initial=0) > STALE_US
+        return SourceLists(lists, ranks, fused, today, ever, bool(stale))
 
     def _retrieve(self, context: Context, allowed: Mask) -> SourceList:
         vectors = self._vectors

@@ -72,13 +72,14 @@ class SourceList(NamedTuple):
 
 
 class SourceLists(NamedTuple):
-    """All sources' answers to one request."""
+    """All sources' answers to one request; ``stale``: whether they come from a state that stands still."""
 
     lists: Mapping[str, SourceList]
     ranks: Mapping[str, Floats]
     fused: Floats
     today: Floats
     ever: Floats
+    stale: bool
 
     def pool(self, size: int) -> Numbers:
         """The ``size`` items of largest fused rank, best first; items that no source named are left out."""

@@ -18,7 +18,7 @@ from models.covisitation import fit_covisitation
 from models.dataset import History, Moment, TimeSplit, time_split
 from models.fusion import Fusion, fit_fusion, rank_fusion
 from models.long_term import fit_long_term
-from models.ranker import Ranker, ranker_features
+from models.ranker import Ranker, RankerReport, ranker_features
 from models.replay import Replay
 from models.retriever import Progress, Retriever, train_retriever
 from models.scorer import Pool, Scorer
@@ -79,17 +79,28 @@ def fit_retriever(
     return train_retriever(examples, epochs, seed=seed, threads=threads, start=start, progress=progress)
 
 
+class Learned(NamedTuple):
+    """What a release is made of, besides a retriever of its own time and what is counted; see ``Bundle``."""
+
+    fusion: Fusion
+    stale_fusion: Fusion
+    ranker: Ranker
+    report: RankerReport
+
+
 def assemble(
     plan: Plan,
     retriever: Retriever,
     until_us: int,
     *,
-    fusion: Fusion | None = None,
-    ranker: Ranker | None = None,
+    learned: Learned | None = None,
     metrics: Mapping[str, float] | None = None,
     params: Mapping[str, Any] | None = None,
 ) -> Bundle:
-    """A bundle of what was learned from the events before a time (the retriever must be of the same time)."""
+    """A bundle of what was learned from the events before a time (the retriever must be of the same time).
+
+    Without ``learned`` it ranks by plain rank fusion.
+    """
     history = plan.history.before(until_us)
     if history.item_ids != retriever.item_ids:
         raise ValueError("retriever: it was trained on other items than those before until_us")
@@ -101,8 +112,9 @@ def assemble(
         weights=retriever.weights,
         covisitation=fit_covisitation(history),
         long_term=fit_long_term(history),
-        fusion=fusion or rank_fusion(),
-        ranker=ranker,
+        fusion=learned.fusion if learned else rank_fusion(),
+        stale_fusion=learned.stale_fusion if learned else rank_fusion(),
+        ranker=learned.ranker if learned else None,
         metrics=metrics or {},
         data_window={
             "from_us": int(history.time_us.min()),
@@ -148,6 +160,7 @@ def collect_pools(
     moments: Sequence[Moment],
     *,
     candidates: int,
+    state_until_us: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[list[Offer], ItemTable]:
     """Replay the events and take the candidate pool of every moment.
@@ -155,13 +168,14 @@ def collect_pools(
     Args:
         events: all events in order of time.
         moments: in order of time, none before the end of the bundle's data.
+        state_until_us: where the states stop, as if the stream were away from then on; None: just before each moment.
 
     Returns:
         The offers, and the item table that numbers their items.
     """
     replay, scorer, offers = Replay(events), new_scorer(bundle, plan.catalog, candidates), []
     for n, moment in enumerate(moments):
-        replay.advance(moment.time_us)
+        replay.advance(moment.time_us if state_until_us is None else min(moment.time_us, state_until_us))
         replay.refresh(scorer.items)
         query = query_of(replay, plan, moment)
         pool = scorer.pool(query, allowed_for(scorer, query.seen))

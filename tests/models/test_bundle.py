@@ -36,6 +36,7 @@ def test_it_comes_back_as_it_was(bundle: Bundle, folder: Path) -> None:
     assert np.array_equal(back.covisitation.data, bundle.covisitation.data)
     assert np.array_equal(back.long_term.data, bundle.long_term.data)
     assert np.array_equal(back.fusion.weights, bundle.fusion.weights)
+    assert np.array_equal(back.stale_fusion.weights, bundle.stale_fusion.weights)
     assert sorted(p.name for p in folder.iterdir()) == sorted([*FILES, MANIFEST])
 
 

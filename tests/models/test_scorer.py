@@ -92,6 +92,18 @@ def test_an_unknown_user_gets_a_list_and_a_profile_changes_it(shop: Shop) -> Non
     assert kitchens[1] > kitchens[0]
 
 
+def test_a_state_that_stands_still_is_answered_by_the_stale_fusion_without_trees(shop: Shop) -> None:
+    scorer = shop.scorer
+    assert scorer.bundle.stale_fusion.weights.tolist() != scorer.bundle.fusion.weights.tolist()
+    for hours, fusion in ((5, scorer.bundle.fusion), (7, scorer.bundle.stale_fusion)):
+        query = shop.query("user-4")._replace(now_us=shop.now_us + hours * 3_600 * 10**6)
+        pool = scorer.pool(query, shop.allowed())
+        assert pool.fusion.tolist() == fusion.score(pool.features).tolist()
+    assert pool.stale
+    scores, _ = scorer.score(query, pool)
+    assert scores.tolist() == pool.fusion.tolist()
+
+
 def test_popular_is_what_most_met_lately_and_needs_no_bundle(shop: Shop) -> None:
     table = shop.scorer.items
     for n in range(30):
