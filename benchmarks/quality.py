@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from rich.console import Console
 
+from benchmarks.ablation import Ablations
 from benchmarks.quality_plots import write_plots
 from benchmarks.quality_report import PRODUCT, Cost, Report
 from feature_repo.events import Event
@@ -40,7 +41,7 @@ from models.pairs import replayed_rows
 from models.recipe import Steps, TrainingSettings
 from models.scorer import Scorer
 from models.sources import Query
-from models.training import Plan, assemble, make_plan
+from models.training import Offer, Plan, assemble, make_plan
 
 if TYPE_CHECKING:  # libraries that only the peers need
     from benchmarks.peers.run import PeerRun
@@ -80,8 +81,16 @@ def data_of(dataset: Dataset, window: str) -> Data:
     return Data(replace(make_plan(known, items, users), split=split), known)
 
 
-def train(data: Data, how: TrainingSettings, steps: Steps) -> tuple[Bundle, float]:
-    """The product, trained on what lies before the window, and the CPU seconds it took."""
+class Trained(NamedTuple):
+    """The product, what its fusion was fitted on, and the CPU seconds it took."""
+
+    bundle: Bundle
+    offers: Sequence[Offer]
+    cpu_s: float
+
+
+def train(data: Data, how: TrainingSettings, steps: Steps) -> Trained:
+    """The product, trained on what lies before the window."""
     plan, since_us, start = data.plan, data.plan.split.test_us, time.process_time()
     first = recipe.first_retriever(plan, how, steps)
     work = recipe.make_pairs(plan, first, data.events, how, steps)
@@ -89,7 +98,7 @@ def train(data: Data, how: TrainingSettings, steps: Steps) -> tuple[Bundle, floa
     retriever = recipe.next_retriever(plan, since_us, first, how, steps)
     bundle = assemble(plan, retriever, since_us, learned=learned)
     console.print(f"ranker: {learned.report}")
-    return bundle, time.process_time() - start
+    return Trained(bundle, work.offers, time.process_time() - start)
 
 
 class Timed:
@@ -172,10 +181,10 @@ def measure(data: Data, sample: int, how: TrainingSettings, peers: Peers) -> Rep
     plan, split = data.plan, data.plan.split
     judged = moments(plan.history, split.test_us, split.end_us, sample, how.seed)
     with training_bars(console) as steps:
-        bundle, fit_cpu_s = train(data, how, steps)
-        timed = Timed(lists_of)
+        trained = train(data, how, steps)
+        timed = Timed(Ablations(lists_of, trained.offers))
         lists = product_lists(
-            bundle,
+            trained.bundle,
             plan,
             data.events,
             judged,
@@ -191,7 +200,7 @@ def measure(data: Data, sample: int, how: TrainingSettings, peers: Peers) -> Rep
             raise ValueError(f"{run.name}: a peer has the name of one of the product's own systems")
         for mode, each in run.lists.items():
             lists[mode][run.name] = each
-    costs = {PRODUCT: Cost(fit_cpu_s, timed.request_cpu_ms, {})}
+    costs = {PRODUCT: Cost(trained.cpu_s, timed.request_cpu_ms, {})}
     costs |= {run.name: Cost(run.fit_cpu_s, run.request_cpu_ms, run.settings) for run in runs}
     evaluation = judge_lists(plan, judged, lists, since_us=split.test_us, until_us=split.end_us)
     return Report(evaluation, own, tuple(run.name for run in runs), costs)

@@ -211,7 +211,7 @@ def run(data: Data, sample: int, how: TrainingSettings) -> Comparison:
     with tempfile.TemporaryDirectory(prefix="freshet-") as home:
         Path(home).chmod(0o755)  # PostgreSQL may run as another user
         with training_bars(console) as steps:
-            bundle, _ = train(data, how, steps)
+            bundle = train(data, how, steps).bundle
         folder = bundle.save(Path(home) / "bundle")
         settings = load_settings(
             home=Path(home), bundle_dir=folder, candidates=how.candidates, **any_ports(), **PATIENT

@@ -22,7 +22,7 @@ from models.pairs import ranker_matrix, replayed_rows, training_pairs
 from models.ranker import train_ranker
 from models.retriever import Progress, Retriever
 from models.scorer import STALE_US
-from models.training import Learned, Plan, assemble, collect_pools, fit_fusion_on, fit_retriever, make_plan
+from models.training import Learned, Offer, Plan, assemble, collect_pools, fit_fusion_on, fit_retriever, make_plan
 
 Steps = Callable[[str], Progress | None]
 """Called with the name of a long step; gives what is told of its progress."""
@@ -54,13 +54,14 @@ class TrainingSettings:
 class RankerWork(NamedTuple):
     """What stands before the point-in-time join: the pairs to join, the fusion they start from, and the first net.
 
-    ``stale_fusion``: the fusion for states that stand still.
+    ``stale_fusion``: the fusion for states that stand still. ``offers``: what the fusion was fitted on.
     """
 
     pairs: pd.DataFrame
     fusion: Fusion
     stale_fusion: Fusion
     retriever: Retriever
+    offers: Sequence[Offer]
 
 
 def first_retriever(plan: Plan, settings: TrainingSettings, steps: Steps = silent) -> Retriever:
@@ -101,7 +102,7 @@ def make_pairs(
     )
     fusion = fit_fusion_on(offers)
     pairs = training_pairs(offers, items, fusion, seed=settings.seed)
-    return RankerWork(pairs, fusion, fit_fusion_on(stale), retriever)
+    return RankerWork(pairs, fusion, fit_fusion_on(stale), retriever, offers)
 
 
 def fit_ranker(

@@ -33,7 +33,7 @@ def comparison(settings: Settings, start_stack: Callable[..., Any], data: Data, 
     """JUDGED moments of the last tenth of time, on a stack that serves a bundle of the time before."""
     plan = data.plan
     judged = moments(plan.history, plan.split.test_us, plan.split.end_us, JUDGED, seed=1)
-    bundle, _ = train(data, TrainingSettings(epochs=4, fine_tune_epochs=1, max_moments=60, threads=1), silent)
+    bundle = train(data, TrainingSettings(epochs=4, fine_tune_epochs=1, max_moments=60, threads=1), silent).bundle
     served = settings.model_copy(update={"bundle_dir": bundle.save(tmp_path / "bundle"), **PATIENT})
     stack = start_stack(served, "ingest", "stream", "recommender")
     return compare(stack.settings, data, bundle, judged)
