@@ -4,7 +4,7 @@ A bundle is trained as by ``benchmarks.quality``, on the events before the windo
 catalogue, profiles and all these events loaded as usual; the window's events are sent in their order, and at each
 judged moment the list is taken by ``GET /recommend``. The same moments are judged by replay, with the same bundle.
 Each answer waits until all earlier events are in it, so that nothing here is approximate: lists may differ only by
-what serving itself does, such as float32 in Redis, and a fallback's list where the user has no event yet.
+what serving itself does, such as float32 in Redis, and a fallback's list where it knows nothing of the user.
 
 Settings differ from the defaults where a replay needs it: items are read anew without a pause; no row is too old,
 as item rows age by the wall clock and not by ``at``; and Redis may take its time on a busy machine.
