@@ -29,8 +29,13 @@ FUSED: Mapping[str, float] = {
 """Members of the rank fusion and their weights."""
 
 
-def contenders(seed: int) -> list[Contender]:
+LARGE = 500_000
+"""Events from which on the nets are trained twice as long."""
+
+
+def contenders(seed: int, n_events: int) -> list[Contender]:
     """Every peer but the fusions, which work on these; the filler first."""
+    longer = 2 if n_events > LARGE else 1
     kinds: Grid = {"decayed": (False, True)}
     ridges: Grid = {"ridge": (300.0, 1_000.0, 3_000.0)}
     return [
@@ -38,23 +43,23 @@ def contenders(seed: int) -> list[Contender]:
         Contender(Popularity("popularity, 30 days", 30), kinds),
         Contender(
             ImplicitAls(seed=seed),
-            {"factors": (32, 64), "confidence": (1.0, 5.0, 20.0)},
-            {"request_confidence": (10.0, 40.0, 160.0), "decay": (0.7, 0.8, 0.9)},
+            {"factors": (32, 64), "confidence": (1.0, 5.0)},
+            {"request_confidence": (40.0, 160.0), "decay": (0.6, 0.7, 0.8)},
         ),
-        Contender(ItemKnn(), {"shrinkage": (20.0, 100.0), "neighbours": (100, 200, 400)}, {"decay": (0.8, 0.9)}),
+        Contender(ItemKnn(), {"shrinkage": (20.0, 100.0), "neighbours": (100, 400)}, {"decay": (0.8, 0.9)}),
         Contender(Ease("EASE"), ridges),
         Contender(Ease("EASE, recency"), ridges, {"decay": (0.7, 0.8, 0.9)}),
         Contender(Ease("EASE, slow recency", decay=0.98), ridges),
         Contender(
             Covisitation(),
-            {"half_life_days": (90.0, 180.0, 1e6), "popularity_power": (0.3, 0.5)},
-            {"decay": (0.7, 0.8), "session_half_life_s": (1_800.0, np.inf)},
+            {"half_life_days": (90.0, 180.0), "popularity_power": (0.2, 0.3)},
+            {"decay": (0.8, 0.9), "session_half_life_s": (1_800.0, np.inf)},
         ),
         Contender(
             SessionKnn(),
             {},
-            {"neighbours": (400, 1_000), "popularity_power": (0.15, 0.3), "rarity_power": (0.3, 0.5)},
+            {"neighbours": (400, 1_000), "distance_power": (0.3, 0.6), "popularity_power": (0.05, 0.15)},
         ),
-        Contender(NetPeer("SASRec", "sasrec", seed=seed), {"dropout": (0.2, 0.4)}),
-        Contender(NetPeer("two-tower, pooling", "pooling", seed=seed), {"dropout": (0.2, 0.4)}),
+        Contender(NetPeer("SASRec", "sasrec", steps=600 * longer, seed=seed), {"dropout": (0.2, 0.4)}),
+        Contender(NetPeer("two-tower, pooling", "pooling", steps=1_000 * longer, seed=seed), {"dropout": (0.2, 0.4)}),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -27,6 +28,8 @@ FULL_SOFTMAX_ITEMS = 2_000
 NEGATIVES = 512
 DECAYS = (0.5, 0.8, 0.95, 1.0)
 ASKED_AT_ONCE = 200
+AVERAGING = 0.995
+"""What the mean of the weights keeps in each step (Polyak & Juditsky, 1992); the mean is what answers."""
 
 
 class Net(nn.Module):
@@ -123,7 +126,7 @@ class NetPeer:
     name: str
     kind: Literal["sasrec", "pooling"]
     steps: int = 1_000
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     dropout: float = 0.2
     seed: int = 0
     _net: SasRec | PoolingTower = field(init=False, repr=False)
@@ -134,17 +137,19 @@ class NetPeer:
         random = np.random.default_rng(self.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self._net = net = KINDS[self.kind](met.items, self.dropout)
+            net = KINDS[self.kind](met.items, self.dropout)
+            mean = deepcopy(net)
             optimizer = torch.optim.AdamW(net.parameters(), self.learning_rate, weight_decay=0.01, betas=(0.9, 0.98))
             schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
-            for _, batch in zip(range(self.steps), batches(met, random), strict=False):
+            for step, batch in zip(range(self.steps), batches(met, random), strict=False):
                 optimizer.zero_grad()
                 loss = _loss(net, batch)
                 loss.backward()
                 nn.utils.clip_grad_norm_(net.parameters(), 5.0)
                 optimizer.step()
                 schedule.step()
-        net.eval()
+                _average(mean, net, min(AVERAGING, (step + 1) / (step + 10)))
+        self._net = mean.eval()
 
     @torch.no_grad()
     def scores(self, asked: Sequence[Asked]) -> Floats:
@@ -200,6 +205,12 @@ def _padded(rows: Sequence[np.ndarray[tuple[int], np.dtype[np.intp]]], padding: 
     for target, row in zip(items, rows, strict=True):
         target[: len(row)] = row
     return torch.from_numpy(items)
+
+
+@torch.no_grad()
+def _average(mean: nn.Module, net: nn.Module, share: float) -> None:
+    for old, new in zip(mean.parameters(), net.parameters(), strict=True):
+        old.lerp_(new, 1 - share)
 
 
 def _loss(net: SasRec | PoolingTower, batch: Batch) -> Tensor:

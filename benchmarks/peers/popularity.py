@@ -33,7 +33,7 @@ class Popularity:
         """Count the meetings of every day, also of later ones: they are read as of the request."""
         kept = history.weight > 0
         day = history.time_us[kept] // DAY_US
-        self._first = int(day.min(initial=0)) if not len(day) else int(day.min())
+        self._first = int(day.min()) if len(day) else 0
         daily = np.zeros((int(day.max(initial=self._first)) - self._first + 2, len(history.item_ids)), np.float32)
         np.add.at(daily, (day - self._first + 1, history.item[kept]), 1)
         self._ever = daily.cumsum(0)

@@ -64,7 +64,7 @@ def run_peers(
         peers: who takes part besides the fusions, which fuse those of FUSED that are there; FILLER comes first.
         progress: told after each fit and set of lists how much is done.
     """
-    peers = contenders(seed) if peers is None else peers
+    peers = contenders(seed, len(plan.history)) if peers is None else peers
     steps = _Steps(sum(each.tries + 1 for each in peers) + 2, progress)
     trial = _Trial.of(plan, judged, fit_until_us=fit_until_us, tune_from_us=tune_from_us, seed=seed, modes=modes)
     for contender in peers:
