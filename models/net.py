@@ -17,6 +17,7 @@ from torch.nn import functional
 from feature_repo.events import EVENT_TYPES
 from feature_repo.state import MAX_RECENT
 from models.encoder import N_GAPS, SINK
+from models.softmax import HIDDEN, Labels
 
 Floats = NDArray[np.float32]
 
@@ -24,27 +25,36 @@ DIMENSIONS = 64
 HEADS = 4
 LAG_SLOPES = (1.5, 0.5, 0.15, 0.05)
 DROPOUT = 0.2
+FORGOTTEN = 0.3
+"""Share of the acts of a window that a training step does not see."""
 RIDGE = 1.0
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B windows of T acts; padding has item number n. Integers [B, T] unless said otherwise.
+    """B windows of at most T acts with at most M moments each; Q moments in all, each one query.
 
-    ``visible``: how many acts of the window are strictly before each act's moment; ``gaps_in``: bucket of the pause
-    before each act; ``gaps_out``: of the pause before the moment that is to be predicted; ``ages``: [B, T, T] bucket
-    of how old act j is at moment i; ``segments``: float [B, segments]; ``target``: float [B, T] weight of the event
-    as a label.
+    Attributes:
+        items, types, gaps_in: int64 [B, T]; number, type and bucket of the pause before each act; padding has item n.
+        visible: int64 [B, M]; how many acts of the window are strictly before each moment.
+        gaps_out: int64 [B, M]; bucket of the pause before each moment.
+        ages: int64 [B, M, T]; bucket of how old each act is at each moment.
+        row: int64 [Q]; the window of each query.
+        asked: bool [B, M]; False where there is no moment. The queries are its True places in order.
+        segments: float32 [B, segments].
+        labels: what the queries should find.
     """
 
     items: Tensor
     types: Tensor
     gaps_in: Tensor
+    visible: Tensor
     gaps_out: Tensor
     ages: Tensor
-    visible: Tensor
+    row: Tensor
+    asked: Tensor
     segments: Tensor
-    target: Tensor
+    labels: Labels
 
 
 class TwoTower(nn.Module):
@@ -92,24 +102,26 @@ class TwoTower(nn.Module):
         return self.token.weight + vectors
 
     def forward(self, batch: Batch) -> Tensor:
-        """Query vectors of every position of B windows of T acts: [B, T, d]."""
+        """Query vectors of all moments: [Q, d]."""
         states = functional.embedding(batch.items, self.token_vectors())
         states = self.dropout(states + self.gap_in(batch.gaps_in) + self.event_type(batch.types))
-        pooled = self._attention(batch) @ states[:, None]
-        taste = self.pool(pooled.permute(0, 2, 1, 3).flatten(2))
-        profile = self.segment(batch.segments)[:, None].expand_as(taste)
+        pooled = (self._attention(batch) @ states[:, None]).permute(0, 2, 1, 3).flatten(2)
+        taste = self.pool(pooled[batch.asked])
+        profile = functional.embedding(batch.row, self.segment(batch.segments))
         hidden = self.dropout(functional.silu(self.hidden(torch.cat([taste, profile], -1))))
-        return taste + self.out(hidden) + profile + self.gap_out(batch.gaps_out)
+        return taste + self.out(hidden) + profile + self.gap_out(batch.gaps_out[batch.asked])
 
     def _attention(self, batch: Batch) -> Tensor:
         length = batch.items.shape[1]
         lag = batch.visible[:, :, None] - 1 - torch.arange(length)
         seen = (lag >= 0) & (lag < MAX_RECENT) & (batch.items < self.n_items)[:, None]
+        if self.training:
+            seen &= (torch.rand(batch.items.shape) >= FORGOTTEN)[:, None]
         # One table of rank and age, with a last row for what is not seen. An embedding, not an index: the gradient
         # of an index adds up in the order in which threads come.
         table = (self.lag.T[:, None] + self.age).flatten(0, 1)
         hidden = len(table)
-        table = torch.cat([table, torch.full((1, HEADS), -1e9)])
+        table = torch.cat([table, torch.full((1, HEADS), HIDDEN)])
         where = torch.where(seen, lag * N_GAPS + batch.ages, hidden)
         logits = functional.embedding(where, table, padding_idx=hidden) + self.gate(batch.items)[:, None]
         logits = logits.permute(0, 3, 1, 2)

@@ -1,10 +1,11 @@
 """Training of the two-tower retriever (PyTorch); what it learns is served by ``encoder.py`` without torch.
 
 A user side that pools the last items by lag-decay attention, an item side of id embedding plus content projection,
-full softmax over the items, every event predicted from the acts strictly before its moment. Both item embeddings start
-from the singular vectors of log(1 + PMI) of co-visits (Levy, Goldberg, "Neural word embedding as implicit matrix
-factorization", NIPS 2014): on little data that start is worth more than any layer. The weights that stand are an
-exponential moving average. Only this file, ``net.py`` and ``windows.py`` import torch.
+softmax over the items that a user has not met, every event predicted from the acts strictly before its moment, late
+events weighing more. Both item embeddings start from the singular vectors of log(1 + PMI) of co-visits (Levy,
+Goldberg, "Neural word embedding as implicit matrix factorization", NIPS 2014): on little data that start is worth more
+than any layer. The weights that stand are an exponential moving average. Only this file, ``net.py``, ``softmax.py``
+and ``windows.py`` import torch.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse.linalg import svds
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.dataset import History
-from models.net import DIMENSIONS, Batch, TwoTower
+from models.net import DIMENSIONS, TwoTower
+from models.softmax import Labels, Sampler, softmax_loss
 from models.windows import Examples, epoch_windows, make_batch, multi_hot
 
 Floats = NDArray[np.float32]
@@ -37,6 +38,8 @@ EMA = 0.995
 PMI_WINDOW = 10
 PMI_GAP_US = 86_400 * 1_000_000
 INITIAL_SCALE = 0.1
+WHOLE_SOFTMAX = 5_000
+"""Items up to which the softmax is over all of them; beyond, it is estimated."""
 
 
 @dataclass(frozen=True)
@@ -125,29 +128,37 @@ def _fit(
     history = examples.history
     profiles = multi_hot(history.user_ids, examples.profiles, examples.segments)
     plan = [windows for _ in range(epochs) for windows in epoch_windows(history, random)]
+    loss_of = _loss_of(history, random)
     running = math.nan
-    optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.98))
-    average = [p.detach().clone() for p in net.parameters()]
+    parameters = list(net.parameters())
+    optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.98), fused=True)
+    average = [p.detach().clone() for p in parameters]
     net.train()
     for done, windows in enumerate(plan):
         for group in optimizer.param_groups:
             group["lr"] = rate * _schedule(done / len(plan))
-        loss = _loss(net, make_batch(history, windows, profiles))
+        batch = make_batch(history, windows, profiles)
+        loss = loss_of(net(batch), net.item_vectors(), net.bias, batch.labels)
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        nn.utils.clip_grad_norm_(parameters, 5.0)
         optimizer.step()
         with torch.no_grad():
-            for mean, value in zip(average, net.parameters(), strict=True):
-                mean.lerp_(value, 1 - min(EMA, (done + 2) / (done + 11)))
+            torch._foreach_lerp_(average, parameters, 1 - min(EMA, (done + 2) / (done + 11)))
         running = loss.item() if math.isnan(running) else 0.98 * running + 0.02 * loss.item()
         if progress:
             progress(done + 1, len(plan), running)
     with torch.no_grad():
-        for value, mean in zip(net.parameters(), average, strict=True):
+        for value, mean in zip(parameters, average, strict=True):
             value.copy_(mean)
     net.eval()
     return running
+
+
+def _loss_of(history: History, random: np.random.Generator) -> Callable[[Tensor, Tensor, Tensor, Labels], Tensor]:
+    if len(history.item_ids) <= WHOLE_SOFTMAX:
+        return softmax_loss
+    return Sampler(np.bincount(history.item[history.weight > 0], minlength=len(history.item_ids)), random).loss
 
 
 def _schedule(share: float) -> float:
@@ -155,14 +166,6 @@ def _schedule(share: float) -> float:
     return min(1.0, share / WARM_UP + 0.02) * (
         0.5 + 0.5 * math.cos(math.pi * max(0.0, share - WARM_UP) / (1 - WARM_UP))
     )
-
-
-def _loss(net: TwoTower, batch: Batch) -> Tensor:
-    labels = batch.target > 0
-    queries, items, weights = net(batch)[labels], batch.items[labels], batch.target[labels]
-    logits = queries @ net.item_vectors().T + net.bias
-    losses = functional.cross_entropy(logits, items, reduction="none")
-    return (losses * weights).sum() / weights.sum().clamp(min=1e-6)
 
 
 def pmi_vectors(history: History, dimensions: int, seed: int = 0) -> tuple[Floats, Floats]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,13 +14,24 @@ from feature_repo.state import MAX_RECENT
 from models.dataset import History
 from models.encoder import NO_GAP, gap_bucket
 from models.net import Batch
+from models.softmax import Labels
 
 Floats = NDArray[np.float32]
+Numbers = NDArray[np.intp]
 
 WINDOW = 2 * MAX_RECENT
 """Events trained on at a time: the later half of a window sees a full MAX_RECENT of history, as serving does."""
 
-BATCH = 32
+BATCH = 16
+
+SEEN = 1_000
+"""Acts before a window whose items stand outside the softmax."""
+
+HALF_LIFE_US = 90 * 86_400 * 1_000_000
+"""Age at which an event counts half as a label: taste and catalogue drift, and what is served comes after the end."""
+
+LABEL_POWER = 0.5
+"""Exponent of label weights: a purchase counts more than a view, but eight views are more taste than one purchase."""
 
 
 @dataclass(frozen=True)
@@ -60,33 +72,80 @@ def epoch_windows(history: History, random: np.random.Generator) -> list[list[Wi
 
 
 def make_batch(history: History, windows: Sequence[Window], profiles: Floats) -> Batch:
-    """Arrays of some windows, each of one user."""
-    longest = max(end - begin for begin, end in windows)
-    shape = (len(windows), longest)
-    items = np.full(shape, len(history.item_ids))
-    types, visible, target = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.float32)
-    gaps_in, gaps_out, times = np.full(shape, NO_GAP), np.full(shape, NO_GAP), np.zeros(shape, np.int64)
-    for row, (begin, end) in enumerate(windows):
-        n, part = end - begin, slice(begin, end)
-        time_us = history.time_us[part]
-        items[row, :n], types[row, :n], times[row, :n] = history.item[part], history.event_type[part], time_us
-        if begin > history.start[history.user[begin]]:
-            gaps_in[row, 0] = gap_bucket(time_us[0] - history.time_us[begin - 1])
-        gaps_in[row, 1:n] = gap_bucket(np.diff(time_us))
-        visible[row, :n] = np.searchsorted(time_us, time_us, "left")
-        last = time_us[np.maximum(visible[row, :n] - 1, 0)]
-        gaps_out[row, :n] = np.where(visible[row, :n] > 0, gap_bucket(time_us - last), NO_GAP)
-        target[row, :n] = history.weight[part]
-    # The first moment of a window that cuts a history has acts before it that the window does not show.
-    for row, (begin, _) in enumerate(windows):
-        if begin > history.start[history.user[begin]]:
-            target[row, visible[row] == 0] = 0
-    ages = gap_bucket(times[:, :, None] - times[:, None, :])
-    users = [history.user[begin] for begin, _ in windows]
-    arrays = (items, types, gaps_in, gaps_out, ages, visible)
+    """Arrays of some windows, each of one user, and of the moments in them, each of which is one query."""
+    shown = [_show(history, window) for window in windows]
+    items = _padded([each.items for each in shown], len(history.item_ids))
+    times, moments = _padded([each.times for each in shown], 0), _padded([each.moments for each in shown], 0)
+    asked = _padded([np.ones_like(each.moments) for each in shown], 0).astype(bool)
     return Batch(
-        *(torch.from_numpy(array.astype(np.int64)) for array in arrays),
-        *(torch.from_numpy(array) for array in (profiles[users], target)),
+        items=torch.from_numpy(items),
+        types=torch.from_numpy(_padded([each.types for each in shown], 0)),
+        gaps_in=torch.from_numpy(_padded([each.gaps_in for each in shown], NO_GAP)),
+        visible=torch.from_numpy(_padded([each.visible for each in shown], 0)),
+        gaps_out=torch.from_numpy(_padded([each.gaps_out for each in shown], NO_GAP)),
+        ages=torch.from_numpy(gap_bucket(moments[:, :, None] - times[:, None, :]).astype(np.int64)),
+        asked=torch.from_numpy(asked),
+        row=torch.from_numpy(np.nonzero(asked)[0]),
+        segments=torch.from_numpy(profiles[[history.user[begin] for begin, _ in windows]]),
+        labels=_labels(shown, int(history.time_us.max())),
+    )
+
+
+class _Shown(NamedTuple):
+    """One window: its acts [T], its moments [M], and what those should find.
+
+    ``query``: the moment of each label; ``seen``: what was met before each moment.
+    """
+
+    items: Numbers
+    types: Numbers
+    times: NDArray[np.int64]
+    gaps_in: Numbers
+    moments: NDArray[np.int64]
+    visible: Numbers
+    gaps_out: Numbers
+    query: Numbers
+    item: Numbers
+    weight: Floats
+    seen: list[Numbers]
+
+
+def _show(history: History, window: Window) -> _Shown:
+    begin, end = window
+    start, times, items = int(history.start[history.user[begin]]), history.time_us[begin:end], history.item[begin:end]
+    pauses = gap_bucket(np.diff(times, prepend=history.time_us[begin - 1] if begin > start else 0))
+    if begin == start:
+        pauses[0] = NO_GAP
+    visible, query = np.unique(np.searchsorted(times, times), return_inverse=True)
+    moments = times[visible]
+    gaps_out = np.where(visible > 0, gap_bucket(moments - times[visible - 1]), NO_GAP)
+    wanted = history.weight[begin:end] > 0
+    if begin > start:
+        # The first moment of a window that cuts a history has acts before it that the window does not show.
+        wanted &= query > 0
+    seen = [history.item[max(start, begin - SEEN) : begin + n] for n in visible]
+    labels = (query[wanted], items[wanted], history.weight[begin:end][wanted])
+    return _Shown(items, history.event_type[begin:end], times, pauses, moments, visible, gaps_out, *labels, seen)
+
+
+def _padded(rows: Sequence[NDArray[np.integer]], filler: int) -> NDArray[np.int64]:
+    out = np.full((len(rows), max(map(len, rows))), filler, np.int64)
+    for place, row in zip(out, rows, strict=True):
+        place[: len(row)] = row
+    return out
+
+
+def _labels(shown: Sequence[_Shown], end_us: int) -> Labels:
+    first = np.cumsum([0, *(len(each.moments) for each in shown)])
+    seen = [items for each in shown for items in each.seen]
+    age = np.concatenate([end_us - each.moments[each.query] for each in shown])
+    weight = np.concatenate([each.weight for each in shown]) ** LABEL_POWER * np.exp2(-age / HALF_LIFE_US)
+    return Labels(
+        query=torch.from_numpy(np.concatenate([each.query + n for each, n in zip(shown, first, strict=False)])),
+        item=torch.from_numpy(np.concatenate([each.item for each in shown])),
+        weight=torch.from_numpy(weight.astype(np.float32)),
+        seen_query=torch.from_numpy(np.repeat(np.arange(len(seen)), [len(items) for items in seen])),
+        seen_item=torch.from_numpy(np.concatenate(seen)),
     )
 
 

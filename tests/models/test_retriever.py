@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 import torch
 from sample_shop import SHELF, sample_events, sample_items, sample_users
+from torch import Tensor
 
+from feature_repo.events import Event
 from models.content import content, item_table
 from models.dataset import History
 from models.encoder import ARRAYS, Tokens, UserEncoder, gap_bucket
 from models.net import TwoTower
 from models.retriever import Retriever, pmi_vectors, train_retriever
 from models.training import make_plan
-from models.windows import Examples, make_batch
+from models.windows import Examples, make_batch, multi_hot
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +31,15 @@ def examples() -> Examples:
 @pytest.fixture(scope="module")
 def trained(examples: Examples) -> Retriever:
     return train_retriever(examples, 3, seed=1)
+
+
+def history_of(acts: str) -> History:
+    """Views written as "user second item"."""
+    rows = [act.split() for act in acts.split(",")]
+    return History.of(
+        Event(user_id=user, item_id=item, event_type="view", timestamp=datetime(2026, 1, 1, second=int(at), tzinfo=UTC))
+        for user, at, item in rows
+    )
 
 
 def net_of(retriever: Retriever, examples: Examples) -> TwoTower:
@@ -45,16 +58,39 @@ def test_numpy_encodes_what_torch_encodes(trained: Retriever, examples: Examples
         profiles = np.zeros((len(history.user_ids), len(examples.segments)), np.float32)
         profiles[user, encoder.segment_numbers(names)] = 1
         with torch.no_grad():
-            queries = net(make_batch(history, [(begin, end)], profiles))[0].numpy()
-        for position in range(end - begin):
-            at = history.time_us[begin + position]
+            queries = net(make_batch(history, [(begin, end)], profiles)).numpy()
+        for query, at in zip(queries, np.unique(history.time_us[begin:end]), strict=True):
             before = slice(begin, begin + int(np.searchsorted(history.time_us[begin:end], at)))
             tokens = Tokens(history.item[before], history.event_type[before], history.time_us[before])
-            query = encoder.encode(tokens, encoder.items(), names, at - 1)
-            worst = max(worst, float(np.abs(query - queries[position]).max()))
+            worst = max(worst, float(np.abs(encoder.encode(tokens, encoder.items(), names, at - 1) - query).max()))
             compared += 1
     assert compared > 200
     assert worst < 1e-4
+
+
+def test_queries_of_a_batch_are_those_of_its_windows_alone(trained: Retriever, examples: Examples) -> None:
+    history, net = examples.history, net_of(trained, examples)
+    profiles = multi_hot(history.user_ids, examples.profiles, examples.segments)
+    windows = [(int(history.start[user]), int(history.start[user + 1])) for user in (0, 3, 5)]
+    with torch.no_grad():
+        together = net(make_batch(history, windows, profiles))
+        alone = [net(make_batch(history, [window], profiles)) for window in windows]
+    assert torch.allclose(together, torch.cat(alone), atol=1e-5)
+
+
+def test_labels_are_first_meetings_and_what_was_met_before_stands_outside() -> None:
+    history = history_of("ann 1 tea, ann 2 cup, ann 2 tea, ann 3 pot, ann 4 jug, bob 1 pot, bob 1 cup")
+    batch = make_batch(history, [(2, 5), (5, 7)], np.zeros((2, 1), np.float32))
+    assert batch.visible[batch.asked].tolist() == [0, 1, 2, 0]
+    labels, name = batch.labels, history.item_ids
+    wanted = [(query, name[item]) for query, item in zip(labels.query.tolist(), labels.item.tolist(), strict=True)]
+    # The window of ann begins amid her second moment, which therefore is not to be predicted.
+    assert wanted == [(1, "pot"), (2, "jug"), (3, "cup"), (3, "pot")]
+    seen = {
+        (query, name[item])
+        for query, item in zip(*map(Tensor.tolist, (labels.seen_query, labels.seen_item)), strict=True)
+    }
+    assert seen == {(0, "tea"), (0, "cup"), (1, "tea"), (1, "cup"), (2, "tea"), (2, "cup"), (2, "pot")}
 
 
 def test_equal_seeds_give_equal_nets_and_others_do_not(trained: Retriever, examples: Examples) -> None:
