@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,12 +31,11 @@ FUSED: Mapping[str, float] = {
 
 
 LARGE = 500_000
-"""Events from which on the nets are trained twice as long."""
+"""Events from which on a net sees more and smaller batches, within some 150 CPU-s."""
 
 
 def contenders(seed: int, n_events: int) -> list[Contender]:
     """Every peer but the fusions, which work on these; the filler first."""
-    longer = 2 if n_events > LARGE else 1
     kinds: Grid = {"decayed": (False, True)}
     ridges: Grid = {"ridge": (300.0, 1_000.0, 3_000.0)}
     return [
@@ -60,6 +60,16 @@ def contenders(seed: int, n_events: int) -> list[Contender]:
             {},
             {"neighbours": (400, 1_000), "distance_power": (0.3, 0.6), "popularity_power": (0.05, 0.15)},
         ),
-        Contender(NetPeer("SASRec", "sasrec", steps=600 * longer, seed=seed), {"dropout": (0.2, 0.4)}),
-        Contender(NetPeer("two-tower, pooling", "pooling", steps=1_000 * longer, seed=seed), {"dropout": (0.2, 0.4)}),
+        *nets(seed, large=n_events > LARGE),
     ]
+
+
+def nets(seed: int, *, large: bool) -> list[Contender]:
+    """Both nets, trained as the size of the history asks for."""
+    sasrec, pooling = NetPeer("SASRec", "sasrec", seed=seed), NetPeer("two-tower, pooling", "pooling", seed=seed)
+    if large:
+        sasrec, pooling = (replace(net, steps=4_000, batch=12, learning_rate=2e-3) for net in (sasrec, pooling))
+    else:
+        sasrec = replace(sasrec, steps=600)
+    dropouts: Grid = {"dropout": (0.1, 0.2) if large else (0.2, 0.4)}
+    return [Contender(net, dropouts) for net in (sasrec, pooling)]

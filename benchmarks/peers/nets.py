@@ -21,7 +21,6 @@ LENGTH = 100
 """Items that a net looks back on."""
 
 DIMENSIONS = 64
-BATCH = 32
 FULL_SOFTMAX_ITEMS = 2_000
 """Largest catalogue with a full softmax; beyond it NEGATIVES shared ones, corrected for how they were drawn."""
 
@@ -120,12 +119,13 @@ class NetPeer:
     2023).
 
     Attributes:
-        kind: which net; steps: batches of BATCH windows; learning_rate: its peak; dropout; seed.
+        kind: which net; steps: how many batches; batch: windows in each; learning_rate: its peak; dropout; seed.
     """
 
     name: str
     kind: Literal["sasrec", "pooling"]
     steps: int = 1_000
+    batch: int = 32
     learning_rate: float = 4e-3
     dropout: float = 0.2
     seed: int = 0
@@ -141,7 +141,7 @@ class NetPeer:
             mean = deepcopy(net)
             optimizer = torch.optim.AdamW(net.parameters(), self.learning_rate, weight_decay=0.01, betas=(0.9, 0.98))
             schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
-            for step, batch in zip(range(self.steps), batches(met, random), strict=False):
+            for step, batch in zip(range(self.steps), batches(met, self.batch, random), strict=False):
                 optimizer.zero_grad()
                 loss = _loss(net, batch)
                 loss.backward()
@@ -169,7 +169,7 @@ class NetPeer:
         return min(1.0, 20 * share + 0.02) * (0.5 + 0.5 * math.cos(math.pi * share))
 
 
-def batches(met: Meetings, random: np.random.Generator) -> Iterator[Batch]:
+def batches(met: Meetings, size: int, random: np.random.Generator) -> Iterator[Batch]:
     """Windows of LENGTH items for ever, cut anew in each pass, each batch of windows of about one length."""
     start = np.searchsorted(met.user, np.arange(met.users + 1))
     while True:
@@ -179,7 +179,7 @@ def batches(met: Meetings, random: np.random.Generator) -> Iterator[Batch]:
             return
         lengths = np.array([end - begin for begin, end in windows])
         order = np.argsort(lengths + 10 * random.random(len(lengths)))
-        groups = [order[at : at + BATCH] for at in range(0, len(order), BATCH)]
+        groups = [order[at : at + size] for at in range(0, len(order), size)]
         for group in random.permutation(len(groups)):
             yield _batch(met, [windows[n] for n in groups[group]])
 
