@@ -107,7 +107,9 @@ class Settings(BaseSettings):
     model_name: str = Field("freshet", description="registered model in MLflow")
     model_alias: str = Field("champion", description="alias that the recommender follows")
     bundle_dir: Path | None = Field(None, description="serve this bundle instead of the registry's (for built bentos)")
-    retriever_epochs: int = Field(8, gt=0, description="passes of the retriever over the training events")
+    retriever_epochs: int = Field(
+        8, gt=0, description="passes of the retriever over the training events; half as many of more than 300,000"
+    )
     train_threads: int = Field(1, gt=0, description="threads of PyTorch and LightGBM while training")
     seed: int = Field(7, description="seed of everything random in training")
 

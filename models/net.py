@@ -25,8 +25,6 @@ DIMENSIONS = 64
 HEADS = 4
 LAG_SLOPES = (1.5, 0.5, 0.15, 0.05)
 DROPOUT = 0.2
-FORGOTTEN = 0.3
-"""Share of the acts of a window that a training step does not see."""
 RIDGE = 1.0
 
 
@@ -58,12 +56,18 @@ class Batch:
 
 
 class TwoTower(nn.Module):
-    """The net. n items, d dimensions, H heads; see ``encoder.ARRAYS`` for what each weight is."""
+    """The net. n items, d dimensions, H heads; see ``encoder.ARRAYS`` for what each weight is.
 
-    def __init__(self, content: Floats, n_segments: int, dimensions: int = DIMENSIONS) -> None:
+    Args:
+        content: float32 [n, content columns]; n_segments: size of the profile's vocabulary.
+        forgotten: share of the acts of a window that a training step does not see.
+    """
+
+    def __init__(self, content: Floats, n_segments: int, dimensions: int = DIMENSIONS, forgotten: float = 0.0) -> None:
         super().__init__()
         n_items, d = len(content), dimensions
         self.n_items = n_items
+        self.forgotten = forgotten
         self.register_buffer("content", torch.from_numpy(content), persistent=False)
         self.item = nn.Embedding(n_items, d)
         self.token = nn.Embedding(n_items + 1, d)
@@ -116,7 +120,7 @@ class TwoTower(nn.Module):
         lag = batch.visible[:, :, None] - 1 - torch.arange(length)
         seen = (lag >= 0) & (lag < MAX_RECENT) & (batch.items < self.n_items)[:, None]
         if self.training:
-            seen &= (torch.rand(batch.items.shape) >= FORGOTTEN)[:, None]
+            seen &= (torch.rand(batch.items.shape) >= self.forgotten)[:, None]
         # One table of rank and age, with a last row for what is not seen. An embedding, not an index: the gradient
         # of an index adds up in the order in which threads come.
         table = (self.lag.T[:, None] + self.age).flatten(0, 1)

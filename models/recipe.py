@@ -37,7 +37,8 @@ class TrainingSettings:
     """How a bundle is trained.
 
     Attributes:
-        epochs: passes of the first net; fine_tune_epochs: of each of the two that follow.
+        epochs: passes of the first net over a small history (half over a large one: ``retriever.passes``);
+            fine_tune_epochs: of each of the two that follow.
         max_moments: moments that the fusion is fitted on (a seeded sample of the ranker's window).
         candidates: size of the pool; as in serving.
         seed: of everything random; threads: of torch and LightGBM.

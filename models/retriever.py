@@ -38,6 +38,10 @@ EMA = 0.995
 PMI_WINDOW = 10
 PMI_GAP_US = 86_400 * 1_000_000
 INITIAL_SCALE = 0.1
+FORGOTTEN = 0.1
+SMALL_HISTORY = 300_000
+"""Up to so many events a training step does not see FORGOTTEN of a window's acts: on MovieLens-100K that keeps the net
+from learning them by heart (85-90 %: NDCG@10 +3 %), on MovieLens-1M it costs 4 %."""
 WHOLE_SOFTMAX = 5_000
 """Items up to which the softmax is over all of them; beyond, it is estimated."""
 
@@ -50,6 +54,11 @@ class Retriever:
     state: Mapping[str, Tensor]
     weights: Mapping[str, Floats]
     loss: float
+
+
+def passes(epochs: int, history: History) -> int:
+    """Passes over a history: ``epochs`` of a small one, half as many of a large one, whose items are met often."""
+    return epochs if len(history) <= SMALL_HISTORY else (epochs + 1) // 2
 
 
 def train_retriever(
@@ -76,7 +85,8 @@ def train_retriever(
     try:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            net = TwoTower(examples.content, len(examples.segments))
+            small = len(examples.history) <= SMALL_HISTORY
+            net = TwoTower(examples.content, len(examples.segments), forgotten=FORGOTTEN if small else 0.0)
             if start is None:
                 net.start_from(*pmi_vectors(examples.history, DIMENSIONS, seed))
             else:

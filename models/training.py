@@ -20,7 +20,7 @@ from models.fusion import Fusion, fit_fusion, rank_fusion
 from models.long_term import fit_long_term
 from models.ranker import Ranker, RankerReport, ranker_features
 from models.replay import Replay
-from models.retriever import Progress, Retriever, train_retriever
+from models.retriever import Progress, Retriever, passes, train_retriever
 from models.scorer import Pool, Scorer
 from models.sources import Query
 from models.windows import Examples
@@ -76,7 +76,9 @@ def fit_retriever(
     history = plan.history.before(until_us)
     table = item_table(history.item_ids, plan.catalog, plan.categories)
     examples = Examples(history, content(table, np.arange(len(history.item_ids))), plan.segments, plan.profiles)
-    return train_retriever(examples, epochs, seed=seed, threads=threads, start=start, progress=progress)
+    return train_retriever(
+        examples, passes(epochs, history), seed=seed, threads=threads, start=start, progress=progress
+    )
 
 
 class Learned(NamedTuple):
