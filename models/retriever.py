@@ -56,9 +56,14 @@ class Retriever:
     loss: float
 
 
+def is_small(history: History) -> bool:
+    """Whether a history is so small that the net could learn it by heart."""
+    return len(history) <= SMALL_HISTORY
+
+
 def passes(epochs: int, history: History) -> int:
     """Passes over a history: ``epochs`` of a small one, half as many of a large one, whose items are met often."""
-    return epochs if len(history) <= SMALL_HISTORY else (epochs + 1) // 2
+    return epochs if is_small(history) else (epochs + 1) // 2
 
 
 def train_retriever(
@@ -85,8 +90,8 @@ def train_retriever(
     try:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            small = len(examples.history) <= SMALL_HISTORY
-            net = TwoTower(examples.content, len(examples.segments), forgotten=FORGOTTEN if small else 0.0)
+            forgotten = FORGOTTEN if is_small(examples.history) else 0.0
+            net = TwoTower(examples.content, len(examples.segments), forgotten=forgotten)
             if start is None:
                 net.start_from(*pmi_vectors(examples.history, DIMENSIONS, seed))
             else:
