@@ -50,13 +50,14 @@ load: setup ## load DATASET (default: MovieLens-100K) into the running stack
 train: setup ## train on the events of the running stack, and promote a better model
 	@$(IN_STACK) $(BIN)/python -m flows.train
 
-bench: setup ## measure freshness, throughput, rebuild and quality: the figures of docs/benchmarks.md
+bench: setup ## measure freshness, throughput, rebuild, quality (offline, and as served): docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.freshness
 	@$(BIN)/python -m benchmarks.throughput
 	@$(BIN)/python -m benchmarks.rebuild
 	@$(BIN)/python -m benchmarks.quality
+	@$(BIN)/python -m benchmarks.served_quality
 
-bench-quality: setup ## the quality of the product and of tuned peers on DATASET, as tables, plots and JSON in FRESHET_HOME
+bench-quality: setup ## quality of the product and of tuned peers on DATASET: tables; plots and JSON into FRESHET_HOME
 	@$(BIN)/python -m benchmarks.quality --json $(or $(FRESHET_HOME),.local)/quality.json --plots $(or $(FRESHET_HOME),.local)/plots
 
 bench-faults: setup ## 100 SIGKILLs under load; every event accounted for (some ten minutes)

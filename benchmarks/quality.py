@@ -230,6 +230,7 @@ def main() -> int:
     console.print(f"{time.perf_counter() - wall:.0f} s, {time.process_time() - cpu:.0f} CPU-s, seed {options.seed}")
     if options.json:
         facts = {"dataset": Path(options.dataset).name, "window": options.window, "seed": options.seed}
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(facts | report.as_json(), indent=2))
     for path in write_plots(report, options.plots) if options.plots else ():
         console.print(f"wrote {path}")
