@@ -212,7 +212,9 @@ class Scorer:
             "popular": listed(popular_scores, allowed, DEPTH),
         }
         ranks, fused = fuse(lists, self.bundle.fusion.source_weights, n)
-        stale = query.now_us - self.items.column("last_event_us").max(initial=0) > STALE_US
+        # The user's row is read at once, the item table a little later: his own last act shows that the stream flows.
+        newest_us = max(self.items.column("last_event_us").max(initial=0), query.user["last_event_us"] or 0)
+        stale = query.now_us - newest_us > STALE_US
         return SourceLists(lists, ranks, fused, today, ever, bool(stale))
 
     def _retrieve(self, context: Context, allowed: Mask) -> SourceList:

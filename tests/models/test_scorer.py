@@ -100,6 +100,8 @@ def test_a_state_that_stands_still_is_answered_by_the_stale_fusion_without_trees
         pool = scorer.pool(query, shop.allowed())
         assert pool.fusion.tolist() == fusion.score(pool.features).tolist()
     assert pool.stale
+    acted = {**shop.user("user-4"), "last_event_us": query.now_us - 1}
+    assert not scorer.pool(query._replace(user=acted), shop.allowed()).stale
     scores, _ = scorer.score(query, pool)
     assert scores.tolist() == pool.fusion.tolist()
 
