@@ -15,7 +15,7 @@ MOST = 3
 
 SOURCE_WORDS = {
     "retriever": "fits what you did lately",
-    "item_to_item": "others went on to it from your last items",
+    "item_to_item": "others went on to it",
     "long_term": "goes with all that you have met",
     "content": "has much in common with it",
     "trending": "many choose it these days",
@@ -36,7 +36,7 @@ FEATURE_WORDS = {
     "item_log_30d": "much sought this month",
     "item_log_age_days": "of the age you like",
     "retriever_score": "fits what you did lately",
-    "item_to_item_score": "others went on to it from your last items",
+    "item_to_item_score": "others went on to it",
     "long_term_score": "goes with all that you have met",
     "trending_score": "much sought this week",
     "popular_score": "much sought this month",
