@@ -34,19 +34,38 @@ def fit_covisitation(history: History) -> Neighbours:
     """Count co-visits of a history (sorted by user and time, as History is)."""
     n = len(history.item_ids)
     end = history.time_us.max(initial=0)
-    fade = np.exp2((history.time_us - end) / HALF_LIFE_US)
     interest = history.weight > 0
-    user, item, time_us, fade = (a[interest] for a in (history.user, history.item, history.time_us, fade))
-    counts = sp.csr_matrix((n, n))
-    for distance in range(1, WINDOW + 1):
-        near = (user[distance:] == user[:-distance]) & (time_us[distance:] - time_us[:-distance] < GAP_US)
-        earlier, later = item[:-distance][near], item[distance:][near]
-        pairs = sp.csr_matrix((fade[distance:][near] / distance, (earlier, later)), shape=(n, n))
-        counts = counts + pairs + BACKWARD * pairs.T
+    user, item, time_us = history.user[interest], history.item[interest], history.time_us[interest]
+    fade = np.exp2((time_us - end) / HALF_LIFE_US)
+    forward = co_visits(user, item, time_us, fade, window=WINDOW, n_items=n)
+    counts = sp.csr_matrix(forward + BACKWARD * forward.T)
     counts.setdiag(0)
     popularity = np.bincount(item, fade, n) + SMOOTHING
     weights = sp.diags_array(popularity**-FROM_POPULARITY) @ counts @ sp.diags_array(popularity**-TO_POPULARITY)
     return best_neighbours(weights, KEEP)
+
+
+def co_visits(
+    user: NDArray[np.intp],
+    item: NDArray[np.intp],
+    time_us: NDArray[np.int64],
+    weight: NDArray[np.float64],
+    *,
+    window: int,
+    n_items: int,
+) -> sp.csr_matrix:
+    """How often an item (column) followed another (row) within ``window`` acts and a day: float64 [n_items, n_items].
+
+    Args:
+        user, item, time_us: [n] acts in order of user and time.
+        weight: [n]; an act counts this much, divided by its distance from the earlier one.
+    """
+    counts = sp.csr_matrix((n_items, n_items))
+    for distance in range(1, window + 1):
+        near = (user[distance:] == user[:-distance]) & (time_us[distance:] - time_us[:-distance] < GAP_US)
+        pairs = (item[:-distance][near], item[distance:][near])
+        counts = counts + sp.csr_matrix((weight[distance:][near] / distance, pairs), shape=(n_items, n_items))
+    return counts
 
 
 def recent_weights(tokens: Tokens) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

@@ -39,18 +39,19 @@ def fit_long_term(history: History) -> Neighbours:
     return best_neighbours(ease(met), KEEP) if met.shape[1] <= EASE_ITEMS else item_knn(met)
 
 
-def ease(met: sp.csr_matrix) -> sp.csr_matrix:
+def ease(met: sp.csr_matrix, ridge: float = RIDGE) -> NDArray[np.float64]:
     """EASE's weights: row i holds what having met item i says of every other. float64 [items, items].
 
     Args:
         met: 1 where a user met an item: [users, items].
+        ridge: lambda in the paper.
     """
     gram = (met.T @ met).toarray().astype(np.float64)
-    gram[np.diag_indices_from(gram)] += RIDGE
+    gram[np.diag_indices_from(gram)] += ridge
     inverse = np.linalg.inv(gram)
     weights = inverse / -np.diag(inverse)
     np.fill_diagonal(weights, 0)
-    return sp.csr_matrix(weights)
+    return weights
 
 
 def item_knn(met: sp.csr_matrix) -> Neighbours:

@@ -47,14 +47,15 @@ class Neighbours:
         """
         known = items < len(self)
         items, weights = items[known], weights[known]
-        first, lengths = self.indptr[items], np.diff(self.indptr)[items]
+        first = self.indptr[items]
+        lengths = self.indptr[items + 1] - first
         ends = np.cumsum(lengths)
         places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - ends + lengths, lengths)
         sums = np.bincount(self.indices[places], self.data[places] * np.repeat(weights, lengths), n_items)
         return sums.astype(np.float32)
 
 
-def best_neighbours(weights: sp.csr_matrix, keep: int) -> Neighbours:
+def best_neighbours(weights: sp.csr_matrix | NDArray[np.float64], keep: int) -> Neighbours:
     """The ``keep`` weights of largest size in each row of a matrix [rows, items], best first."""
     weights = sp.csr_matrix(weights)
     weights.eliminate_zeros()

@@ -59,8 +59,6 @@ class Ranker:
 
     def correct(self, matrix: Floats) -> NDArray[np.float64]:
         """What the trees add to the fusion's score: [n] for [n, len(ranker_features())]."""
-        if not self.trees:
-            return np.zeros(len(matrix))
         return np.asarray(
             self._booster.predict(matrix, num_threads=1, raw_score=True, predict_disable_shape_check=True)
         )

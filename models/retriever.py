@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import svds
 from torch import Tensor, nn
 
+from models.covisitation import co_visits
 from models.dataset import History
 from models.net import DIMENSIONS, TwoTower
 from models.softmax import Labels, Sampler, softmax_loss
@@ -36,7 +37,6 @@ WEIGHT_DECAY = 0.01
 WARM_UP = 0.1
 EMA = 0.995
 PMI_WINDOW = 10
-PMI_GAP_US = 86_400 * 1_000_000
 INITIAL_SCALE = 0.1
 FORGOTTEN = 0.1
 SMALL_HISTORY = 300_000
@@ -186,13 +186,8 @@ def _schedule(share: float) -> float:
 def pmi_vectors(history: History, dimensions: int, seed: int = 0) -> tuple[Floats, Floats]:
     """Item and token vectors from the SVD of log(1 + PMI ratio) of forward co-visits: float32 [n, dimensions] each."""
     n = len(history.item_ids)
-    counts = sp.csr_matrix((n, n))
-    for distance in range(1, PMI_WINDOW + 1):
-        near = (history.user[distance:] == history.user[:-distance]) & (
-            history.time_us[distance:] - history.time_us[:-distance] < PMI_GAP_US
-        )
-        pair = (history.item[:-distance][near], history.item[distance:][near])
-        counts = counts + sp.csr_matrix((np.full(near.sum(), 1 / distance), pair), shape=(n, n))
+    every = np.ones(len(history))
+    counts = co_visits(history.user, history.item, history.time_us, every, window=PMI_WINDOW, n_items=n)
     counts = sp.coo_matrix(counts)
     rows, columns = np.asarray(counts.sum(1)).ravel() + 1, np.asarray(counts.sum(0)).ravel() + 1
     ratio = counts.data * counts.data.sum() / (rows[counts.row] * columns[counts.col])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from benchmarks.peers.base import DAY_US, Asked, Floats, Meetings, meetings, positive, recent, silent_without_history
+from benchmarks.peers.base import DAY_US, Asked, Floats, meetings, positive, recent, silent_without_history
+from models.covisitation import co_visits
 from models.dataset import History
+from models.long_term import ease
 
 
 @dataclass
@@ -29,13 +30,7 @@ class Ease:
 
     def fit(self, history: History, until_us: int) -> None:
         """The closed form: minus the inverse of the regularised Gram matrix, each column over its diagonal."""
-        met = meetings(history, until_us).matrix()
-        gram = (met.T @ met).toarray().astype(np.float64)
-        gram[np.diag_indices_from(gram)] += self.ridge
-        weights = np.linalg.inv(gram)
-        weights /= -np.diag(weights).copy()
-        np.fill_diagonal(weights, 0)
-        self._weights = weights.astype(np.float32)
+        self._weights = ease(meetings(history, until_us).matrix(), self.ridge).astype(np.float32)
 
     def scores(self, asked: Sequence[Asked]) -> Floats:
         """The history times the weights."""
@@ -101,7 +96,8 @@ class Covisitation:
         """Count the pairs at every distance."""
         met = meetings(history, until_us)
         fade = np.exp2((met.time_us - until_us) / (self.half_life_days * DAY_US))
-        counts = self._counts(met, fade)
+        counts = co_visits(met.user, met.item, met.time_us, fade, window=self.window, n_items=met.items).toarray()
+        counts += self.backward * counts.T
         popularity = np.bincount(met.item, fade, met.items) + 10.0
         counts *= popularity**-self.popularity_power
         counts *= popularity[:, None] ** (self.popularity_power - 1)
@@ -112,15 +108,3 @@ class Covisitation:
         half_life_us = self.session_half_life_s * 1e6
         history = recent(asked, len(self._weights), self.decay, last=20, half_life_us=half_life_us)
         return positive(np.asarray(history @ self._weights))
-
-    def _counts(self, met: Meetings, fade: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        shape = (met.items, met.items)
-        counts = np.zeros(shape)
-        for distance in range(1, self.window + 1):
-            near = (met.user[distance:] == met.user[:-distance]) & (
-                met.time_us[distance:] - met.time_us[:-distance] < DAY_US
-            )
-            pairs = (met.item[:-distance][near], met.item[distance:][near])
-            counts += sp.csr_matrix((fade[distance:][near] / distance, pairs), shape=shape).toarray()
-        counts += self.backward * counts.T
-        return counts

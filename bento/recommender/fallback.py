@@ -17,7 +17,7 @@ from bento.recommender.release import Release
 from bento.recommender.visitors import Visitor
 from feature_repo.events import pseudonym
 from feature_repo.request_features import empty_user
-from models.scorer import Scorer, popular
+from models.scorer import Ranked, Scorer, popular
 from models.sources import Query, top
 
 log = logging.getLogger(__name__)
@@ -59,8 +59,7 @@ def personal(release: Release, visitor: Visitor, ask: Ask, now_us: int) -> Choic
         ranked = scorer.rank(query, np.flatnonzero(mask))
     else:
         ranked = scorer.recommend(query, _wanted(ask), mask)
-    choice = _mixed(release, Choice(ranked.items, ranked.scores, ranked.sources, ranked.features, None), ask)
-    return _filled(release, choice, ask, now_us, mask)
+    return _chosen(release, ranked, ask, now_us, mask)
 
 
 def by_profile(release: Release, visitor: Visitor, ask: Ask, now_us: int) -> Choice | None:
@@ -70,8 +69,7 @@ def by_profile(release: Release, visitor: Visitor, ask: Ask, now_us: int) -> Cho
         return None
     mask = _mask(release, visitor, ask)
     ranked = scorer.recommend(query, _wanted(ask), mask)
-    choice = _mixed(release, Choice(ranked.items, ranked.scores, ranked.sources, ranked.features, "profile"), ask)
-    return _filled(release, choice, ask, now_us, mask) if len(ranked.items) else None
+    return _chosen(release, ranked, ask, now_us, mask)._replace(fallback="profile") if len(ranked.items) else None
 
 
 def by_segments(release: Release, visitor: Visitor, ask: Ask, now_us: int) -> Choice | None:
@@ -145,6 +143,11 @@ def _mask(release: Release, visitor: Visitor, ask: Ask) -> rules.Mask:
 
 def _wanted(ask: Ask) -> int:
     return ask.k * MIXTURE if ask.diversity else ask.k
+
+
+def _chosen(release: Release, ranked: Ranked, ask: Ask, now_us: int, mask: rules.Mask) -> Choice:
+    choice = _mixed(release, Choice(ranked.items, ranked.scores, ranked.sources, ranked.features, None), ask)
+    return _filled(release, choice, ask, now_us, mask)
 
 
 def _mixed(release: Release, choice: Choice, ask: Ask) -> Choice:
