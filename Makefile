@@ -20,16 +20,19 @@ ifdef FRESHET_HOME
 export FRESHET_HOME
 endif
 
-.PHONY: help setup demo up down status load train bench bench-quality bench-faults test lint lock clean
+.PHONY: help setup demo demo-lifecycle up down status load train rollback bench bench-quality bench-serving bench-serving-faults bench-faults test lint lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## install everything into .venv, when something has changed
 
 demo: setup ## the whole loop on MovieLens-100K in a throw-away folder, told as tables
 	@$(BIN)/python -m infra.demo
+
+demo-lifecycle: setup ## a model ages under load and is replaced, bad ones are stopped; a picture in .local/plots (12 minutes)
+	@$(BIN)/python -m benchmarks.lifecycle.story --plots $(or $(FRESHET_HOME),.local)/plots
 
 up: setup ## the same system, kept in FRESHET_HOME (.local), until Ctrl-C
 	@$(BIN)/python -m infra.local up
@@ -50,15 +53,33 @@ load: setup ## load DATASET (default: MovieLens-100K) into the running stack
 train: setup ## train on the events of the running stack, and promote a better model
 	@$(IN_STACK) $(BIN)/python -m flows.train
 
-bench: setup ## measure freshness, throughput, rebuild, quality (offline, and as served): docs/benchmarks.md
+rollback: setup ## serve the model before again, at once; REASON=... stands on the version that is left
+	@$(IN_STACK) $(BIN)/python -m bento.recommender.rollback "$(REASON)" || \
+		{ [ $$? -eq 2 ] && $(BIN)/python -m flows.rollback --reason "$(or $(REASON),rolled back by hand)"; }
+
+bench: setup ## measure everything but the peers' quality and bench-faults: docs/benchmarks.md (an hour and a half)
 	@$(BIN)/python -m benchmarks.freshness
 	@$(BIN)/python -m benchmarks.throughput
 	@$(BIN)/python -m benchmarks.rebuild
 	@$(BIN)/python -m benchmarks.quality
 	@$(BIN)/python -m benchmarks.served_quality
+	@$(BIN)/python -m benchmarks.serving.candidates
+	@$(BIN)/python -m benchmarks.serving.index_recall
+	@$(BIN)/python -m benchmarks.serving.item_matrix
+	@$(MAKE) --no-print-directory bench-serving bench-serving-faults
 
 bench-quality: setup ## quality of the product and of tuned peers on DATASET: tables; plots and JSON into FRESHET_HOME
 	@$(BIN)/python -m benchmarks.quality --json $(or $(FRESHET_HOME),.local)/quality.json --plots $(or $(FRESHET_HOME),.local)/plots
+
+SERVING = --homes $(or $(FRESHET_HOME),.local)/serving
+
+bench-serving: setup ## the request path, HTTP beside the textbook's way, what BentoML costs (half an hour; first 45 minutes)
+	@$(BIN)/python -m benchmarks.serving.request_path $(SERVING)
+	@$(BIN)/python -m benchmarks.serving.http_load $(SERVING)
+	@$(BIN)/python -m benchmarks.serving.bento_cost $(SERVING)
+
+bench-serving-faults: setup ## Redis, broker, registry and feed fail under load, 20 s each: what users notice (six minutes)
+	@$(BIN)/python -m benchmarks.serving.faults $(SERVING)
 
 bench-faults: setup ## 100 SIGKILLs under load; every event accounted for (some ten minutes)
 	@$(BIN)/python -m benchmarks.faults

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from feature_repo.trends import top
 from models.evaluate import Mask, Numbers, Systems
 from models.fusion import RANK_WEIGHTS, Floats, Fusion, fit_fusion
 from models.metrics import DEPTH
 from models.scorer import Scorer
-from models.sources import SOURCE_FEATURES, SOURCES, Query, top
+from models.sources import SOURCE_FEATURES, SOURCES, Query
 from models.training import Offer
 
 FEATURE_GROUPS: dict[str, tuple[str, ...]] = {

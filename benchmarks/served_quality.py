@@ -49,7 +49,12 @@ from models.metrics import Ratio, paired_ratio
 from models.recipe import TrainingSettings
 
 PARTS = ("kafka", "redis", "postgres", "ingest", "stream", "recommender")
-PATIENT = {"item_refresh_s": 0.005, "feature_ttl_s": 100 * 365 * 86_400.0, "dependency_timeout_s": 5.0}
+PATIENT = {
+    "item_refresh_s": 0.005,
+    "feature_ttl_s": 100 * 365 * 86_400.0,
+    "dependency_timeout_s": 5.0,
+    "explore_share": 0.0,
+}
 TOLERANCE = 0.01
 """Served NDCG@10 may differ from what was measured by this share."""
 

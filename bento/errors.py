@@ -2,11 +2,14 @@
 
 ApiError
 ├── BadRequest       400  the body is no JSON
+├── Unauthorized     401  the key is missing or wrong
 ├── Forbidden        403  allowed only in another mode
 ├── NotFound         404  no such user, item or route
+├── Conflict         409  nothing to do it to as things stand
 ├── TooLarge         413  the body is longer than is taken
 ├── WrongMediaType   415  the body claims to be something else than JSON
 ├── Invalid          422  well-formed, but a field is not acceptable; names it
+├── TooManyRequests  429  more than this process can answer in time; says when to come back
 └── Unavailable      503  something this call cannot do without is away; says when to come back
 """
 
@@ -32,6 +35,7 @@ CODES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    409: "conflict",
     413: "too_large",
     415: "unsupported_media_type",
     422: "invalid",
@@ -70,12 +74,20 @@ class BadRequest(ApiError):
     status = 400
 
 
+class Unauthorized(ApiError):
+    status = 401
+
+
 class Forbidden(ApiError):
     status = 403
 
 
 class NotFound(ApiError):
     status = 404
+
+
+class Conflict(ApiError):
+    status = 409
 
 
 class TooLarge(ApiError):
@@ -88,6 +100,10 @@ class WrongMediaType(ApiError):
 
 class Invalid(ApiError):
     status = 422
+
+
+class TooManyRequests(ApiError):
+    status = 429
 
 
 class Unavailable(ApiError):
@@ -109,20 +125,29 @@ def error_response(
 
 def install(app: FastAPI) -> None:
     """Give every exception that can leave a route its answer."""
-    app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected)
+    for kind in (ApiError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _handler)
 
 
-def _api_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
-    headers = {"retry-after": str(RETRY_AFTER_S)} if error.status == 503 else None
-    return error_response(error.status, error.code, str(error), error.details, headers)
+def answer_to(error: Exception, path: str) -> Response:
+    """The answer that an exception stands for; one that nobody foresaw is logged, with the path, and is 500."""
+    if isinstance(error, ApiError):
+        headers = {"retry-after": str(RETRY_AFTER_S)} if error.status in (429, 503) else None
+        return error_response(error.status, error.code, str(error), error.details, headers)
+    if isinstance(error, RequestValidationError):
+        return _validation_error(error)
+    if isinstance(error, HTTPException):
+        code = CODES.get(error.status_code, "error")
+        return error_response(error.status_code, code, str(error.detail), headers=error.headers)
+    log.error("unexpected error", exc_info=error, extra={"path": path})
+    return error_response(500, CODES[500], "an unexpected error; the log has it")
 
 
-def _validation_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+async def _handler(request: Request, error: Exception) -> Response:
+    return answer_to(error, request.url.path)
+
+
+def _validation_error(error: RequestValidationError) -> Response:
     found = error.errors()
     if found and found[0]["type"] == "json_invalid":
         return error_response(400, CODES[400], f"the body is no JSON: {found[0].get('ctx', {}).get('error', '')}")
@@ -133,14 +158,3 @@ def _validation_error(_: Request, error: Exception) -> Response:
 def _field(location: tuple[int | str, ...]) -> str:
     # FastAPI puts where the field came from (query, path, body) first.
     return ".".join(map(str, location[1:])) or str(location[0])
-
-
-def _http_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    code = CODES.get(error.status_code, "error")
-    return error_response(error.status_code, code, str(error.detail), headers=error.headers)
-
-
-def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("unexpected error", exc_info=error, extra={"path": request.url.path})
-    return error_response(500, CODES[500], "an unexpected error; the log has it")

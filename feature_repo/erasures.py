@@ -19,7 +19,18 @@ from infra.settings import Settings
 
 DATAFLOW = "dataflow_state"
 LOG = "log"
-STORES = (DATAFLOW, "online_store", "event_store", "profile", "offline_store", "impressions", "caches", LOG)
+STORES = (
+    DATAFLOW,
+    "online_store",
+    "event_store",
+    "profile",
+    "offline_store",
+    "impressions",
+    "served_rows",
+    "outcomes",
+    "caches",
+    LOG,
+)
 """Every place where a user may have left something, in the order of a receipt."""
 
 KIND_HEADER = ("kind", b"erasure")

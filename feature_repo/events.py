@@ -85,6 +85,10 @@ class Item(Message):
     categories: tuple[Label, ...] = Field((), max_length=100)
     published_at: datetime | None = None
     price: Number | None = Field(None, ge=0)
+    in_stock: bool = Field(default=True, description="false: not recommended until it is in stock again")
+    expires_at: datetime | None = Field(
+        default=None, description="not recommended from this moment on; absent: never ends"
+    )
 
     def row(self) -> dict[str, Any]:
         """This entry as a row of the item_catalog view."""
@@ -94,9 +98,11 @@ class Item(Message):
             # 0 says unknown; the epoch itself gives way by a microsecond.
             "published_us": (to_us(self.published_at) or 1) if self.published_at else 0,
             "price": self.price or 0.0,
+            "in_stock": int(self.in_stock),
+            "expires_us": (to_us(self.expires_at) or 1) if self.expires_at else 0,
         }
 
-    @field_validator("published_at")
+    @field_validator("published_at", "expires_at")
     @classmethod
     def _utc(cls, value: datetime | None) -> datetime | None:
         return None if value is None else as_utc(value)
@@ -142,6 +148,11 @@ def as_utc(moment: datetime) -> datetime:
 def to_us(moment: datetime) -> int:
     """Microseconds since the epoch, exact (a float of seconds is not)."""
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def iso_seconds(time_us: int) -> str:
+    """A time in microseconds for people: ISO 8601, UTC, to the second."""
+    return datetime.fromtimestamp(time_us // MICROSECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def check_clock(event: Event, now_us: int) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from feature_repo import wire
@@ -39,7 +40,7 @@ class ViewCodec:
         self._prefix = wire.entity_prefix(view.entity)
         self._names = tuple(view.fields)
         self._encoders = [(name, wire.ENCODE[dtype]) for name, dtype in view.fields.items()]
-        self._decoders = [wire.DECODE[dtype] for dtype in view.fields.values()]
+        self._spans = _spans(view)
         names = [wire.field_name(view.name, name) for name in self._names]
         self.hash_fields: list[bytes] = [*names, f"_ts:{view.name}".encode()]
         *heads, self._stamp_head = (b"$%d\r\n%b\r\n" % (len(name), name) for name in self.hash_fields)
@@ -76,11 +77,26 @@ class ViewCodec:
         stamp = raw[-1]
         if stamp is None:
             return None
-        values = {
-            name: None if value is None else decode(value)
-            for name, decode, value in zip(self._names, self._decoders, raw, strict=False)
-        }
-        return OnlineRow(values, wire.decode_timestamp(stamp))
+        values: list[Any] = []
+        for start, end, decode in self._spans:
+            if decode is None:
+                values += wire.decode_float_run(raw[start:end])
+            else:
+                value = raw[start]
+                values.append(None if value is None else decode(value))
+        return OnlineRow(dict(zip(self._names, values, strict=True)), wire.decode_timestamp(stamp))
+
+
+def _spans(view: View) -> list[tuple[int, int, Callable[[bytes], Any] | None]]:
+    """The fields of a view as (first, end, decoder of one), float32 fields that stand together as one without it."""
+    spans: list[tuple[int, int, Callable[[bytes], Any] | None]] = []
+    for dtype, fields in groupby(enumerate(view.fields.values()), key=lambda field: field[1]):
+        numbers = [n for n, _ in fields]
+        if dtype == "float32":
+            spans.append((numbers[0], numbers[-1] + 1, None))
+        else:
+            spans += [(n, n + 1, wire.DECODE[dtype]) for n in numbers]
+    return spans
 
 
 def _argument(head: bytes, value: bytes) -> bytes:
@@ -127,17 +143,17 @@ class OnlineStore:
         with self._client.pipeline(transaction=False) as pipe:
             for entity, moments in changed.items():
                 pipe.zadd(changed_key(entity), moments)
-            self._send(commands)
+            self._replies(commands)
             pipe.execute()
         return sum(map(len, hashes.values()))
 
-    def _send(self, commands: list[bytes]) -> None:
+    def _replies(self, commands: list[bytes]) -> list[Any]:
+        """The replies to commands that are put together already, in one round trip."""
         pool = self._client.connection_pool
         connection = pool.get_connection()
         try:
             connection.send_packed_command([b"".join(commands)])
-            for _ in commands:
-                connection.read_response()
+            return [connection.read_response() for _ in commands]
         except BaseException:
             connection.disconnect()  # whatever it still answers belongs to nobody
             raise
@@ -162,10 +178,17 @@ class OnlineStore:
     def read(self, view_name: str, entity_ids: Sequence[str]) -> list[OnlineRow | None]:
         """Rows of one view, in the order of ``entity_ids``; None where an entity has none."""
         codec = self.codecs[view_name]
-        pipe = self._client.pipeline(transaction=False)
-        for entity_id in entity_ids:
-            pipe.hmget(codec.key(entity_id), codec.hash_fields)
-        return [codec.decode(raw) for raw in pipe.execute()] if entity_ids else []
+        return [codec.decode(raw) for raw in self._read(EntityRequest([codec]), entity_ids)]
+
+    def times_us(self, view_name: str, entity_ids: Sequence[str]) -> list[int | None]:
+        """Only the times of the rows that ``read`` would give."""
+        codec = self.codecs[view_name]
+        stamps = self._read(EntityRequest([codec], codec.hash_fields[-1:]), entity_ids)
+        return [None if stamp is None else wire.decode_timestamp(stamp) for (stamp,) in stamps]
+
+    def _read(self, request: EntityRequest, entity_ids: Sequence[str]) -> list[list[bytes | None]]:
+        commands = [request.command(request.key(entity_id)) for entity_id in entity_ids]
+        return self._replies(commands) if commands else []
 
     def read_entity(self, entity_id: str, view_names: Sequence[str]) -> dict[str, OnlineRow | None]:
         """Several views of one entity in one HMGET."""
@@ -185,15 +208,27 @@ def _hset(key: bytes, parts: Sequence[tuple[ViewCodec, Row, int]]) -> bytes:
 
 
 class EntityRequest:
-    """The fields of several views of one entity type, as one HMGET."""
+    """The fields of several views of one entity type, as one HMGET.
 
-    def __init__(self, codecs: Sequence[ViewCodec]) -> None:
+    Args:
+        codecs: of the views.
+        hash_fields: only these, which ``decode`` cannot read; None: all.
+    """
+
+    def __init__(self, codecs: Sequence[ViewCodec], hash_fields: Sequence[bytes] | None = None) -> None:
         self._codecs = codecs
         self.views = [codec.view for codec in codecs]
-        self.hash_fields = [name for codec in codecs for name in codec.hash_fields]
+        self.hash_fields = hash_fields or [name for codec in codecs for name in codec.hash_fields]
+        arguments = b"".join(b"$%d\r\n%b\r\n" % (len(name), name) for name in self.hash_fields)
+        self._head = b"*%d\r\n$5\r\nHMGET\r\n$" % (2 + len(self.hash_fields))
+        self._tail = b"\r\n" + arguments
 
     def key(self, entity_id: str) -> bytes:
         return self._codecs[0].key(entity_id)
+
+    def command(self, key: bytes) -> bytes:
+        """The HMGET of one entity's key, as it goes over the wire."""
+        return b"%b%d\r\n%b%b" % (self._head, len(key), key, self._tail)
 
     def decode(self, raw: Sequence[bytes | None]) -> dict[str, OnlineRow | None]:
         rows, at = {}, 0

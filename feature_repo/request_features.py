@@ -7,34 +7,36 @@ falling when nobody clicks.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.events import EVENT_TYPES, MICROSECONDS
-from feature_repo.item_table import NUMBERS, ItemTable
+from feature_repo.item_table import COUNTS, DECAYED, NEGATIVE, ItemTable
 from feature_repo.state import HALF_LIVES, Row, UserState, decayed_names
 
 Floats = NDArray[np.float32]
-Column = NDArray[np.floating[Any]] | np.floating[Any] | float
+Numbers = NDArray[np.intp]
 
 DAY_US = 86_400 * MICROSECONDS
 AFFINITY_DECAY = 0.9
 """Weight of an act in the category affinity, per newer act."""
 
 _DECAYED = decayed_names()
-_SECONDS = np.array([HALF_LIVES[name.rsplit("_", 1)[1]] for name in _DECAYED])
-_FIRST = NUMBERS.index(_DECAYED[0])
-_LAST_US = NUMBERS.index("last_event_us")
-_NEGATIVE = ("remove_from_cart",)
-_INTEREST = [n for n, name in enumerate(_DECAYED) if name.rsplit("_", 1)[0] not in _NEGATIVE]
+_SECONDS = np.array(list(HALF_LIVES.values()))
+_INTERESTED = [n for n, name in enumerate(EVENT_TYPES) if name not in NEGATIVE]
+_WEEK = list(HALF_LIVES).index("7d")
+_WEEKLY = [DECAYED.start + len(HALF_LIVES) * n + _WEEK for n in range(len(EVENT_TYPES))]
+_EVENTS, _MEAN = COUNTS.index("event_count"), COUNTS.index("mean_value")
 
-REQUEST_FEATURES: tuple[str, ...] = (
+USER_FEATURES: tuple[str, ...] = (
     "user_log_events",
     "user_log_hours_idle",
     *(f"user_log_{half_life}" for half_life in HALF_LIVES),
     "user_mean_value",
+)
+ITEM_FEATURES: tuple[str, ...] = (
     *(f"item_log_{half_life}" for half_life in HALF_LIVES),
     *(f"item_{event_type}_7d" for event_type in EVENT_TYPES),
     "item_log_events",
@@ -43,55 +45,54 @@ REQUEST_FEATURES: tuple[str, ...] = (
     "item_log_hours_idle",
     "item_log_age_days",
     "item_log_price",
+)
+PAIR_FEATURES: tuple[str, ...] = (
     "category_affinity",
     "last_item_similarity",
     "years_from_recent",
     "value_from_mean",
 )
+REQUEST_FEATURES: tuple[str, ...] = (*USER_FEATURES, *ITEM_FEATURES, *PAIR_FEATURES)
 """Names of the columns of ``request_features``, in order."""
 
-
-def decayed_at(numbers: NDArray[np.float64], now_us: float) -> NDArray[np.float64]:
-    """Decayed counts carried to a clock.
-
-    Args:
-        numbers: [n, len(NUMBERS)] rows of item_features (or a user's row in the same order).
-        now_us: the clock, microseconds since the epoch.
-
-    Returns:
-        float64 [n, event types x half-lives], in the order of ``state.decayed_names``.
-    """
-    elapsed = np.maximum(now_us - numbers[:, _LAST_US], 0) / MICROSECONDS
-    return numbers[:, _FIRST : _FIRST + len(_DECAYED)] * np.exp2(-elapsed[:, None] / _SECONDS)
+_ITEM = len(USER_FEATURES)
+_PAIR = _ITEM + len(ITEM_FEATURES)
 
 
-def interest_at(numbers: NDArray[np.float64], now_us: float) -> NDArray[np.float64]:
-    """Decayed events of any type that shows interest: float64 [n, half-lives]."""
-    decayed = decayed_at(numbers, now_us)[:, _INTEREST]
-    return decayed.reshape(len(numbers), -1, len(HALF_LIVES)).sum(1)
+def faded(last_us: NDArray[np.float64] | float, now_us: float) -> NDArray[np.float64]:
+    """What is left of counts as of ``last_us`` ([n] or one) at a clock: float64 [n, half-lives] (or [half-lives])."""
+    elapsed = np.maximum(now_us - np.asarray(last_us, np.float64), 0) / MICROSECONDS
+    return np.exp2(-elapsed[..., None] / _SECONDS)
 
 
-def category_affinity(recent: NDArray[np.intp], items: ItemTable) -> Floats:
+def interest_at(items: ItemTable, numbers: Numbers, now_us: float) -> Floats:
+    """Decayed events of any type that shows interest, carried to a clock: float32 [n, half-lives]."""
+    return (items.interest[numbers] * faded(items.last_us[numbers], now_us)).astype(np.float32)
+
+
+def category_affinity(recent: Numbers, items: ItemTable) -> Floats:
     """The user's taste as a unit vector over categories: float32 [len(vocabulary)]; zeros without history.
 
     Args:
         recent: numbers of the items last met, oldest first.
     """
-    weights = AFFINITY_DECAY ** np.arange(len(recent) - 1, -1, -1, dtype=np.float32)
-    return (
-        _unit((weights @ items.categories[recent]).astype(np.float32))
-        if len(recent)
-        else np.zeros(len(items.vocabulary), np.float32)
-    )
+    if not len(recent):
+        return np.zeros(len(items.vocabulary), np.float32)
+    return _unit(_affinity_weights(len(recent)) @ items.categories[recent].astype(np.float32))
 
 
-def recent_numbers(user: Row, items: ItemTable) -> NDArray[np.intp]:
+@cache
+def _affinity_weights(length: int) -> Floats:
+    return AFFINITY_DECAY ** np.arange(length - 1, -1, -1, dtype=np.float32)
+
+
+def recent_numbers(user: Row, items: ItemTable) -> Numbers:
     """Numbers of the user's recent items that the table knows, oldest first."""
-    known = (items.index.get(item_id) for item_id in user["recent_items"] or ())
-    return np.array([n for n in known if n is not None], np.intp)
+    index = items.index
+    return np.array([index[item_id] for item_id in user["recent_items"] or () if item_id in index], np.intp)
 
 
-def request_features(user: Row, items: ItemTable, candidates: NDArray[np.intp], now_us: float) -> Floats:
+def request_features(user: Row, items: ItemTable, candidates: Numbers, now_us: float) -> Floats:
     """Features of one user and some items at one moment.
 
     Args:
@@ -103,12 +104,12 @@ def request_features(user: Row, items: ItemTable, candidates: NDArray[np.intp], 
     Returns:
         float32 [n, len(REQUEST_FEATURES)].
     """
+    out = np.zeros((len(candidates), len(REQUEST_FEATURES)), np.float32)
+    out[:, :_ITEM] = _of_user(user, now_us)
+    _of_items(out[:, _ITEM:_PAIR], items, candidates, now_us)
     recent = recent_numbers(user, items)
-    out = np.empty((len(candidates), len(REQUEST_FEATURES)), np.float32)
-    columns: list[Column] = [*_user_columns(user, now_us), *_item_columns(items, candidates, now_us)]
-    columns += _pair_columns(user, items, candidates, recent)
-    for n, column in enumerate(columns):
-        out[:, n] = column
+    if len(recent):
+        _of_pairs(out[:, _PAIR:], user, items, candidates, recent)
     return out
 
 
@@ -117,51 +118,46 @@ def empty_user() -> Row:
     return UserState().row()
 
 
-def _user_columns(user: Row, now_us: float) -> list[Column]:
-    numbers = np.zeros((1, len(NUMBERS)))  # what users and items have in common, where items have it
-    numbers[0, _LAST_US] = user["last_event_us"] or 0
-    numbers[0, _FIRST : _FIRST + len(_DECAYED)] = [user[name] or 0 for name in _DECAYED]
-    interest = np.log1p(interest_at(numbers, now_us)[0])
+def _of_user(user: Row, now_us: float) -> list[float]:
+    decayed = np.array([user[name] or 0 for name in _DECAYED]).reshape(len(EVENT_TYPES), len(HALF_LIVES))
+    interest = decayed[_INTERESTED].sum(0) * faded(user["last_event_us"] or 0, now_us)
+    idle_us = now_us - (user["last_event_us"] or 0)
     return [
         np.log1p(user["event_count"] or 0),
-        _log_hours(now_us - (user["last_event_us"] or 0)) if user["event_count"] else np.float64(0),
-        *interest,
+        float(_log_hours(idle_us)) if user["event_count"] else 0.0,
+        *np.log1p(interest),
         user["mean_value"] or 0.0,
     ]
 
 
-def _item_columns(items: ItemTable, candidates: NDArray[np.intp], now_us: float) -> list[Column]:
-    numbers = items.numbers[candidates]
-    decayed = decayed_at(numbers, now_us)
-    interest = decayed[:, _INTEREST].reshape(len(candidates), -1, len(HALF_LIVES)).sum(1)
-    seven = [n for n, name in enumerate(_DECAYED) if name.endswith("_7d")]
-    known = numbers[:, NUMBERS.index("event_count")] > 0
-    published = items.published_us[candidates]
-    return [
-        *np.log1p(interest).T,
-        *np.log1p(decayed[:, seven]).T,
-        np.log1p(numbers[:, NUMBERS.index("event_count")]),
-        numbers[:, NUMBERS.index("mean_value")],
-        np.log((interest[:, 2] + 1) / (interest[:, 3] + 1)),
-        np.where(known, _log_hours(now_us - numbers[:, _LAST_US]), 0),
-        np.where(published != 0, np.log1p(np.maximum(now_us - published, 0) / DAY_US), 0),
-        np.log1p(items.price[candidates]),
-    ]
+def _of_items(out: Floats, items: ItemTable, candidates: Numbers, now_us: float) -> None:
+    counts, last_us, published = items.counts[candidates], items.last_us[candidates], items.published_us[candidates]
+    left = faded(last_us, now_us)
+    n, m = len(HALF_LIVES), len(HALF_LIVES) + len(EVENT_TYPES)
+    interest = items.interest[candidates] * left
+    events = counts[:, _EVENTS]
+    out[:, :n] = np.log1p(interest)
+    out[:, n:m] = np.log1p(counts[:, _WEEKLY] * left[:, [_WEEK]])
+    out[:, m] = np.log1p(events)
+    out[:, m + 1] = counts[:, _MEAN]
+    out[:, m + 2] = np.log((interest[:, 2] + 1) / (interest[:, 3] + 1))
+    out[:, m + 3] = np.where(events > 0, _log_hours(now_us - last_us), 0)
+    out[:, m + 4] = np.where(published != 0, np.log1p(np.maximum(now_us - published, 0) / DAY_US), 0)
+    out[:, m + 5] = np.log1p(items.price[candidates])
 
 
-def _pair_columns(user: Row, items: ItemTable, candidates: NDArray[np.intp], recent: NDArray[np.intp]) -> list[Column]:
-    if not len(recent):
-        return [0.0] * 4
-    categories = _unit_rows(items.categories[candidates])
-    mean = NUMBERS.index("mean_value")
+def _of_pairs(out: Floats, user: Row, items: ItemTable, candidates: Numbers, recent: Numbers) -> None:
+    categories = items.categories[candidates].astype(np.float32)
+    norms = np.sqrt(categories.sum(1))  # multi-hot: the sum of squares is the sum
+    tastes = category_affinity(recent, items), _unit(items.categories[recent[-1]].astype(np.float32))
+    for column, taste in enumerate(tastes):
+        # No matrix product: BLAS adds in an order that depends on how many candidates there are.
+        out[:, column] = np.einsum("nc,c->n", categories, taste) / np.where(norms, norms, 1)
     published, published_recent = items.published_us[candidates], items.published_us[recent[-5:]]
-    years = np.abs(published - published_recent.mean()) / (365.25 * DAY_US)
-    return [
-        categories @ category_affinity(recent, items),
-        categories @ _unit(items.categories[recent[-1]]),
-        np.where((published != 0) & (published_recent != 0).all(), years, 0),
-        items.numbers[candidates, mean] - (user["mean_value"] or 0.0),
-    ]
+    if published_recent.all():
+        years = np.abs(published - published_recent.mean()) / (365.25 * DAY_US)
+        out[:, 2] = np.where(published != 0, years, 0)
+    out[:, 3] = items.counts[candidates, _MEAN] - (user["mean_value"] or 0.0)
 
 
 def _log_hours(elapsed_us: float | NDArray[np.float64]) -> NDArray[np.float64]:
@@ -169,10 +165,5 @@ def _log_hours(elapsed_us: float | NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _unit(vector: Floats) -> Floats:
-    norm = np.linalg.norm(vector)
-    return (vector / norm).astype(np.float32) if norm else vector
-
-
-def _unit_rows(matrix: Floats) -> Floats:
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return (matrix / np.where(norms, norms, 1)).astype(np.float32)
+    norm = np.sqrt(vector @ vector)
+    return vector / norm if norm else vector

@@ -40,12 +40,21 @@ ITEM_FEATURES = _streamed("item_features", "item_id", ItemState.FEATURES)
 ITEM_CATALOG = View(
     "item_catalog",
     "item_id",
-    {"title": "string", "categories": "strings", "published_us": "int64", "price": "float32"},
+    {
+        "title": "string",
+        "categories": "strings",
+        "published_us": "int64",
+        "price": "float32",
+        "in_stock": "int64",
+        "expires_us": "int64",
+    },
     {
         "title": "what people call it",
         "categories": "labels, in the catalogue's order",
         "published_us": "publication, microseconds since the epoch; 0 when unknown",
         "price": "price; 0 when unknown",
+        "in_stock": "1: may be recommended; 0: out of stock",
+        "expires_us": "not recommended from then on, microseconds since the epoch; 0: never ends",
     },
 )
 USER_PROFILE = View("user_profile", "user_id", {"segments": "strings"}, {"segments": "labels such as age:25-34"})

@@ -17,7 +17,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import gcd
@@ -51,6 +51,7 @@ def decayed_names() -> list[str]:
 
 _HALF_LIVES_US = tuple(int(seconds * MICROSECONDS) for seconds in HALF_LIVES.values())
 _DECAYED = len(EVENT_TYPES) * len(_HALF_LIVES_US)
+_TYPE_BIT = {event_type: 1 << n for n, event_type in enumerate(EVENT_TYPES)}
 _FIRST_COUNT = {event_type: n * len(_HALF_LIVES_US) for n, event_type in enumerate(EVENT_TYPES)}
 
 # An event weighs 2 ** (its age within an aligned window / half-life) in units of 2 ** -_FRACTION_BITS, cut to an
@@ -170,6 +171,7 @@ class UserState(CountedState):
     recent_values: array[float] = field(default_factory=lambda: array("d"))
     seen_us: array[int] = field(default_factory=lambda: array("q"))
     seen_items: list[str] = field(default_factory=list)
+    seen_types: array[int] = field(default_factory=lambda: array("B"))
 
     FEATURES: ClassVar[dict[str, Feature]] = {
         **_shared_features(),
@@ -184,6 +186,12 @@ class UserState(CountedState):
             lambda s: s.seen_items[:],
             f"last {MAX_SEEN} distinct items, by last time; for the seen-item filter",
         ),
+        "seen_us": Feature("int64s", lambda s: s.seen_us.tolist(), "their last times, microseconds since the epoch"),
+        "seen_types": Feature(
+            "int64s",
+            lambda s: s.seen_types.tolist(),
+            "the types of all acts on them, a sum of " + ", ".join(f"{bit} {name}" for name, bit in _TYPE_BIT.items()),
+        ),
     }
 
     def apply(self, event: Event) -> None:
@@ -191,7 +199,7 @@ class UserState(CountedState):
         CountedState.apply(self, event)
         time_us, item_id = event.time_us, intern(event.item_id)
         self._remember(time_us, item_id, intern(event.event_type), event.value or 0.0)
-        self._meet(time_us, item_id)
+        self._meet(time_us, item_id, _TYPE_BIT[event.event_type])
 
     def _remember(self, time_us: int, item_id: str, event_type: str, value: float) -> None:
         at = _place(self.recent_us, time_us, lambda n: (item_id, event_type, value) < self._recent(n))
@@ -205,24 +213,32 @@ class UserState(CountedState):
     def _recent(self, n: int) -> tuple[str, str, float]:
         return self.recent_items[n], self.recent_types[n], self.recent_values[n]
 
-    def _meet(self, time_us: int, item_id: str) -> None:
+    def _meet(self, time_us: int, item_id: str, types: int) -> None:
         try:
             before = self.seen_items.index(item_id)
         except ValueError:
             pass
         else:
+            types |= self.seen_types[before]
             if self.seen_us[before] >= time_us:
+                self.seen_types[before] = types
                 return
-            del self.seen_us[before], self.seen_items[before]
+            del self.seen_us[before], self.seen_items[before], self.seen_types[before]
         at = _place(self.seen_us, time_us, lambda n: item_id < self.seen_items[n])
         self.seen_us.insert(at, time_us)
         self.seen_items.insert(at, item_id)
+        self.seen_types.insert(at, types)
         if len(self.seen_us) > MAX_SEEN:
-            del self.seen_us[0], self.seen_items[0]
+            del self.seen_us[0], self.seen_items[0], self.seen_types[0]
 
     def seen_row(self) -> Row:
         """The seen-item view of this user."""
         return {name: feature.read(self) for name, feature in self.SEEN_FEATURES.items()}
+
+
+def type_bits(event_types: Iterable[str]) -> int:
+    """Event types as ``seen_types`` holds them. Raises KeyError with a type that there is not."""
+    return sum(_TYPE_BIT[event_type] for event_type in set(event_types))
 
 
 def _place(times: array[int], time_us: int, before: Callable[[int], bool]) -> int:

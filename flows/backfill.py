@@ -13,7 +13,9 @@ from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
-from prefect import flow
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
 
 from feature_repo import schema
 from feature_repo.erasures import Erasures
@@ -33,6 +35,20 @@ FAVOURITES_HALF_LIFE_S = HALF_LIVES["30d"]
 def backfill() -> dict[str, int]:
     """Rewrite the offline store from the event store and the metadata. Returns rows by view."""
     settings = load_settings()
+    rows = rewrite(settings)
+    if not rows[schema.USER_FEATURES.name]:
+        print(f"EVENT_STORE_URL={settings.event_store_url} holds no event: every view is empty but what was PUT")
+    create_table_artifact(
+        key="backfill",
+        table=[{"view": view, "rows": count} for view, count in rows.items()],
+        description=f"rows of the offline store in {settings.offline_dir}",
+    )
+    return rows
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
+def rewrite(settings: Settings) -> dict[str, int]:
+    """Every view's file anew; a file that cannot be finished stays as it was."""
     erased = erased_from_now_on(settings)
     store, metadata = open_event_store(settings.event_store_url), MetadataStore(settings.database_url)
     events = tracked(store.scan(), "backfill", total=store.count(), unit="events")

@@ -26,9 +26,11 @@ from flows.log_writer import LogError, Outgoing, publish
 from flows.metadata import MetadataStore
 from flows.offline import forget
 from flows.remains import remove_remains
+from flows.served_store import ServedStore, served_folder
 from infra.settings import Settings, SettingsError, load_settings
 from infra.telemetry import setup_logging
 from infra.topics import TopicError, retention
+from models.outcome_store import OutcomeStore
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +72,13 @@ class Eraser:
             "event_store": self._raw_events,
             "profile": self._profile,
             "impressions": lambda _: BY_PSEUDONYM,
+            "served_rows": self._served_rows,
+            "outcomes": self._outcome_rows,
             "caches": lambda _: NO_CACHE,
             LOG: self._messages,
         }
+        self._served = ServedStore(served_folder(settings))
+        self._outcomes = OutcomeStore(settings.database_url)
         self._sent: dict[str, float] = {}
         self._troubles: dict[str, Exception] = {}
 
@@ -152,12 +158,24 @@ class Eraser:
         erasure = pending.erasure
         return None if self._metadata.delete_older_user(erasure.user_id, to_us(erasure.requested_at)) else NOTHING
 
+    def _served_rows(self, pending: Pending) -> str | None:
+        return None if self._served.forget(*_lists_of(pending)) else NOTHING
+
+    def _outcome_rows(self, pending: Pending) -> str | None:
+        return None if self._outcomes.erase(*_lists_of(pending)) else NOTHING
+
     def _messages(self, _: Pending) -> str:
         topics = (self._settings.topic_events, self._settings.topic_profiles, self._settings.topic_dead)
         alike = defaultdict(list)
         for topic, kept in retention(self._settings, topics).items():
             alike[kept].append(topic)
         return EXPIRES.format("; ".join(f"{', '.join(named)}: {kept}" for kept, named in alike.items()))
+
+
+def _lists_of(pending: Pending) -> tuple[str, int]:
+    """Whose lists must go, and which: those of before this time."""
+    older = bounds(pending.erasure.requested_at, pending.until_us)
+    return pseudonym(pending.erasure.user_id), max(older)
 
 
 def main() -> int:

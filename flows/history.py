@@ -18,9 +18,9 @@ from kafka.partitioner.default import murmur2
 from feature_repo.erasures import Erasures
 from feature_repo.events import Event
 from flows.event_store import open_event_store
+from flows.flow_metrics import FlowMetrics
 from flows.messages import Arrival, ErasedBefore, Refresh
 from flows.metadata import MetadataStore
-from flows.stream_metrics import StreamMetrics
 from infra.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class History:
         metrics: told how many messages were read, and how many partitions are not through.
     """
 
-    def __init__(self, topic: str, stored: Stored, partitions: int, metrics: StreamMetrics) -> None:
+    def __init__(self, topic: str, stored: Stored, partitions: int, metrics: FlowMetrics) -> None:
         self._topic = topic
         self._stored = stored
         self._count = partitions

@@ -1,4 +1,4 @@
-"""Loads a data set into Freshet: ``python -m flows.load [--dataset DIR|ml-100k|ml-1m:PATH] [--convert-only DIR]``."""
+"""Loads a data set into Freshet: ``python -m flows.load [--dataset DIR|ml-100k|...] [--convert-only DIR]``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.console import Console
 from flows.dataset import Dataset, DatasetError, open_dataset
 from flows.loader import Loaded, LoadError, load_dataset
 from flows.movielens import convert_1m, convert_100k
+from flows.synthetic import ShopSize, write_shop
 from infra.settings import Settings, SettingsError, load_settings
 
 console = Console()
@@ -32,13 +33,16 @@ def run(settings: Settings, source: str) -> Loaded:
 
 
 def prepare(source: str, folder: Path) -> Dataset:
-    """The data set folder of a source: the source itself, or MovieLens converted once into ``folder``.
+    """The data set folder of a source: the source itself, or MovieLens or a made-up shop, made once in ``folder``.
 
     Args:
-        source: ``ml-100k``, ``ml-1m:PATH`` (zip file or folder), or a data set folder.
+        source: ``ml-100k``, ``ml-1m:PATH`` (zip file or folder), ``synthetic:USERSxITEMS``, or a data set folder.
         folder: where conversions are kept, so that loading again loads the same events.
     """
     name, _, path = source.partition(":")
+    if name == "synthetic" and path:
+        made = folder / source.replace(":", "-")
+        return open_dataset(made) if made.is_dir() else convert(source, made)
     if name in ("ml-100k", "ml-1m") and not (folder / name).is_dir():
         convert(source, folder / name)
     if name == "ml-100k" or (name == "ml-1m" and path):
@@ -47,20 +51,22 @@ def prepare(source: str, folder: Path) -> Dataset:
 
 
 def convert(source: str, folder: Path) -> Dataset:
-    """Write MovieLens as a data set folder. Raises DatasetError."""
+    """Write MovieLens or a made-up shop as a data set folder. Raises DatasetError."""
     name, _, path = source.partition(":")
     now = datetime.now(UTC)
     if name == "ml-100k":
         return convert_100k(folder, now)
     if name == "ml-1m" and path:
         return convert_1m(Path(path).expanduser(), folder, now)
-    raise DatasetError(f"{source}: cannot be converted; ml-100k and ml-1m:PATH can")
+    if name == "synthetic" and path:
+        return write_shop(folder, ShopSize.parse(path), now)
+    raise DatasetError(f"{source}: cannot be converted; ml-100k, ml-1m:PATH and synthetic:USERSxITEMS can")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m flows.load", description=__doc__)
-    parser.add_argument("--dataset", help="data set folder, ml-100k, or ml-1m:PATH (default: $DATASET, or ml-100k)")
+    parser.add_argument("--dataset", help="folder, ml-100k, ml-1m:PATH, or synthetic:USERSxITEMS (default: $DATASET)")
     parser.add_argument("--convert-only", type=Path, metavar="DIR", help="write the data set folder and load nothing")
     options = parser.parse_args(arguments)
     try:

@@ -20,9 +20,9 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaExcepti
 from confluent_kafka.admin import AdminClient
 
 from feature_repo.events import MAX_CLOCK_SKEW_S
+from flows.flow_metrics import FlowMetrics
 from flows.history import History, Stored
 from flows.messages import Arrival, Source
-from flows.stream_metrics import StreamMetrics
 
 log = logging.getLogger(__name__)
 
@@ -44,18 +44,25 @@ class LogReader:
         options: librdkafka's, without a group.
         tell_lag: called about once a second for each partition with topic, partition, messages not yet read, and the
             age in seconds of the last one read (0 when none is left).
+        look_every: how often an empty partition is looked at.
     """
 
-    def __init__(self, options: Mapping[str, str], tell_lag: Callable[[str, int, int, float], None]) -> None:
+    def __init__(
+        self,
+        options: Mapping[str, str],
+        tell_lag: Callable[[str, int, int, float], None],
+        look_every: timedelta = LOOK_EVERY,
+    ) -> None:
         self.options = dict(options)
         self._tell_lag = tell_lag
+        self._look_every = look_every
         self._consumers: dict[int, _Consumer] = {}
 
     def of_this_worker(self) -> _Consumer:
         """The consumer of the calling thread: Bytewax runs each worker in a thread of its own."""
         worker = threading.get_ident()
         if worker not in self._consumers:
-            self._consumers[worker] = _Consumer(self.options, self._tell_lag)
+            self._consumers[worker] = _Consumer(self.options, self._tell_lag, self._look_every)
         return self._consumers[worker]
 
 
@@ -69,7 +76,7 @@ class LogSource(FixedPartitionedSource[Source | Arrival, int | None]):
         metrics: told of what is read from there.
     """
 
-    def __init__(self, reader: LogReader, topic: str, stored: Stored, metrics: StreamMetrics) -> None:
+    def __init__(self, reader: LogReader, topic: str, stored: Stored, metrics: FlowMetrics) -> None:
         self._reader, self._topic, self._stored, self._metrics = reader, topic, stored, metrics
         self._histories: dict[int, History] = {}
         self._partitions = 0
@@ -118,7 +125,7 @@ class _Partition(StatefulSourcePartition[Source | Arrival, int | None]):
         batch = self._consumer.take(self._place)
         if batch:
             self._offset = batch[-1].offset + 1
-        self._awake = None if batch else datetime.now(UTC) + LOOK_EVERY
+        self._awake = None if batch else datetime.now(UTC) + self._consumer.look_every
         return batch
 
     def _open_log(self, history: History) -> None:
@@ -139,7 +146,10 @@ class _Partition(StatefulSourcePartition[Source | Arrival, int | None]):
 class _Consumer:
     """Reads several partitions at once and keeps for each what the others' turn brought."""
 
-    def __init__(self, options: Mapping[str, str], tell_lag: Callable[[str, int, int, float], None]) -> None:
+    def __init__(
+        self, options: Mapping[str, str], tell_lag: Callable[[str, int, int, float], None], look_every: timedelta
+    ) -> None:
+        self.look_every = look_every
         self._consumer = Consumer({**options, "group.id": "unused", "enable.auto.commit": "false"})
         self._tell_lag = tell_lag
         self._next: dict[Place, int] = {}
@@ -182,7 +192,7 @@ class _Consumer:
             self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._next.items()])
             self._assigned = len(self._next)
         now = time.monotonic()
-        if now - self._polled < LOOK_EVERY.total_seconds() / 2:
+        if now - self._polled < self.look_every.total_seconds() / 2:
             return
         for message in self._consumer.consume(BATCH_SIZE, 0):
             if (error := message.error()) is not None:

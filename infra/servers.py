@@ -12,8 +12,8 @@ from urllib.request import ProxyHandler, build_opener
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from infra import postgres
-from infra.processes import Run, package
+from infra import pages, postgres
+from infra.processes import Run, package, script
 from infra.settings import ROOT, Settings
 
 POOL = "freshet"
@@ -24,8 +24,16 @@ def _nothing(settings: Settings, run: Run) -> None:
     pass
 
 
+def _no_more(settings: Settings) -> dict[str, str]:
+    return {}
+
+
 def _always(settings: Settings) -> bool:
     return True
+
+
+def _never(settings: Settings) -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,10 @@ class Part:
     """One process of the stack, as a function of the settings.
 
     ``url`` names the setting that says where the server is: when it points elsewhere, the part is not started.
+    ``awaited``: whether a start goes on only when the part is healthy.
     ``once``: the command is run to its end, and ``wanted`` says whether that is still to be done.
-    ``lone_worker``: the command only minds one worker; when that dies, the part has died.
+    ``lone_worker``: whether the command only minds one worker; when that dies, the part has died.
+    ``environment``: variables of this part alone, which nobody else is told.
     """
 
     name: str
@@ -47,14 +57,11 @@ class Part:
     stop_signal: int = signal.SIGTERM
     grace_s: float = 10.0
     within_s: float = 60.0
+    awaited: bool = True
     once: bool = False
     wanted: Callable[[Settings], bool] = _always
-    lone_worker: bool = False
-
-
-def script(name: str) -> str:
-    """Path of a console script of this Python's environment."""
-    return str(Path(sys.executable).with_name(name))
+    lone_worker: Callable[[Settings], bool] = _never
+    environment: Callable[[Settings], dict[str, str]] = _no_more
 
 
 def answers(url: str) -> bool:
@@ -137,8 +144,19 @@ def _prefect(settings: Settings) -> list[str]:
     return [script("prefect"), "server", "start", "--host", settings.host, "--port", str(settings.prefect_port)]
 
 
+def _prefect_database(settings: Settings) -> dict[str, str]:
+    # In the environment: a command line, which may be seen by anybody, is no place for a password.
+    url = settings.prefect_database_url
+    return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url} if url else {}
+
+
 def _worker(settings: Settings) -> list[str]:
     return [script("prefect"), "worker", "start", "--type", "process", "--pool", POOL, "--install-policy", "never"]
+
+
+def _worker_pace(settings: Settings) -> dict[str, str]:
+    # Prefect's 10 s are for many workers; here somebody waits for what he has just started.
+    return {"PREFECT_WORKER_QUERY_SECONDS": "2"}
 
 
 # Freshet's own
@@ -170,17 +188,37 @@ def recovery_folder(settings: Settings) -> Path:
     return settings.home / "recovery"
 
 
+def outcomes_recovery_folder(settings: Settings) -> Path:
+    """The same for the dataflow of outcomes."""
+    return settings.home / "recovery-outcomes"
+
+
 def _recovery(settings: Settings, run: Run) -> None:
-    folder = recovery_folder(settings)
+    _make_recovery(recovery_folder(settings), settings.stream_processes, run)
+
+
+def _outcomes_recovery(settings: Settings, run: Run) -> None:
+    _make_recovery(outcomes_recovery_folder(settings), 1, run)
+
+
+def _make_recovery(folder: Path, processes: int, run: Run) -> None:
     if not any(folder.glob("*.sqlite3")):
         folder.mkdir(parents=True, exist_ok=True)
-        run([sys.executable, "-m", "bytewax.recovery", str(folder), str(settings.stream_processes)])
+        run([sys.executable, "-m", "bytewax.recovery", str(folder), str(processes)])
 
 
 def _stream(settings: Settings) -> list[str]:
     module = "bytewax.run" if settings.stream_processes == 1 else "flows.cluster"
-    recovery = ["-r", str(recovery_folder(settings)), "-s", str(max(1, round(settings.snapshot_interval_s))), "-b", "0"]
-    return [sys.executable, "-m", module, "flows.stream:flow", *recovery]
+    return [sys.executable, "-m", module, "flows.stream:flow", *_recovering(settings, recovery_folder(settings))]
+
+
+def _outcomes(settings: Settings) -> list[str]:
+    recovery = _recovering(settings, outcomes_recovery_folder(settings))
+    return [sys.executable, "-m", "bytewax.run", "flows.outcomes:flow", *recovery]
+
+
+def _recovering(settings: Settings, folder: Path) -> list[str]:
+    return ["-r", str(folder), "-s", str(max(1, round(settings.snapshot_interval_s))), "-b", "0"]
 
 
 def _stream_healthy(settings: Settings) -> bool:
@@ -229,9 +267,11 @@ PARTS: dict[str, Part] = {
             "prefect",
             _prefect,
             _http("prefect_port", "/api/health"),
+            needs=("postgres",),  # where its database may be
             port="prefect_port",
             url="prefect_api_url",
             within_s=120.0,
+            environment=_prefect_database,
         ),
         Part(
             "worker",
@@ -239,6 +279,7 @@ PARTS: dict[str, Part] = {
             lambda settings: answers(f"{settings.prefect_api_url}/work_pools/{POOL}"),
             needs=("prefect",),
             within_s=120.0,
+            environment=_worker_pace,
             grace_s=2.0,  # it would wait for its flow runs, and for its connections to time out
         ),
         Part("feast", _feast, needs=("redis", "postgres"), within_s=180.0, once=True, wanted=_feast_is_older),
@@ -250,7 +291,7 @@ PARTS: dict[str, Part] = {
             needs=("kafka", "stream"),  # hence stopped before the dataflow, which reads what came last
             port="ingest_port",
             within_s=120.0,
-            lone_worker=True,  # BentoML itself looks after its workers every 10 s only
+            lone_worker=_always,  # BentoML itself looks after its workers every 10 s only
         ),
         Part(
             "recommender",
@@ -259,7 +300,7 @@ PARTS: dict[str, Part] = {
             needs=("kafka", "redis"),
             port="recommender_port",
             within_s=120.0,
-            lone_worker=True,  # BentoML itself looks after its workers every 10 s only
+            lone_worker=lambda settings: settings.recommender_workers == 1,  # several go on without the one
         ),
         Part(
             "stream",
@@ -270,18 +311,42 @@ PARTS: dict[str, Part] = {
             prepare=_recovery,
             within_s=120.0,
         ),
+        Part(
+            "outcomes",
+            _outcomes,
+            _http("outcomes_metrics_port", "/metrics"),
+            needs=("kafka", "postgres"),
+            port="outcomes_metrics_port",
+            prepare=_outcomes_recovery,
+            within_s=120.0,
+        ),
         # No port: it is healthy as long as it runs. What it cannot reach is in its log, and receipts stay pending.
         Part("eraser", _eraser, needs=("kafka", "redis", "postgres")),
+        Part("console", pages.console, _http("console_port", "/api/console/health"), port="console_port"),
+        Part(
+            "mlflow",
+            pages.mlflow,
+            _http("mlflow_port", "/health"),
+            port="mlflow_port",
+            url="mlflow_tracking_uri",
+            awaited=False,
+            environment=pages.mlflow_alone,
+        ),
+        Part("feast_ui", pages.feast_ui, _http("feast_ui_port", "/"), port="feast_ui_port", awaited=False),
     )
 }
 """Every part, in an order in which each comes after those it needs."""
 
 ALL = tuple(PARTS)
+UIS = ("mlflow", "feast_ui")
+PAGES = ("console", *UIS)
+"""Parts for people's eyes: the system is whole without them."""
+SYSTEM = tuple(name for name in PARTS if name not in PAGES)
 
 
 def address(settings: Settings, name: str) -> str:
     """Where a part is reached: its URL setting, else its port over HTTP."""
     part = PARTS[name]
-    if part.url and not part.url.startswith("prefect"):
+    if part.url and not part.url.startswith(("prefect", "mlflow")):
         return str(getattr(settings, part.url))
     return f"http://{settings.host}:{getattr(settings, part.port)}" if part.port else ""

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "FRESHET_"
+PREFECT_DRIVERS = ("postgresql+asyncpg://", "sqlite+aiosqlite:///")
 
 
 class SettingsError(ValueError):
@@ -56,22 +57,42 @@ class Settings(BaseSettings):
     prefect_api_url: str = Field(
         "", validation_alias="PREFECT_API_URL", description="Prefect server, http://host:port/api"
     )
+    prefect_database_url: str = Field(
+        "",
+        repr=False,
+        description="database of the embedded Prefect server, postgresql+asyncpg://...; empty: SQLite in FRESHET_HOME",
+    )
     feast_registry: str = Field(
         "", validation_alias="FEAST_REGISTRY", description="Feast registry: a file, or postgresql+psycopg://... for SQL"
     )
+
+    # Pages of others that ours links to. Empty: the embedded stack's, where there is one.
+    uis: bool = Field(True, description="make up also serves MLflow's and Feast's own pages")
+    mlflow_ui_url: str = Field(
+        "", description="MLflow's page, for a link; empty: the tracking server's or embedded one"
+    )
+    prefect_ui_url: str = Field("", description="Prefect's page, for a link; empty: that of PREFECT_API_URL's server")
+    feast_ui_url: str = Field("", description="Feast's page, for a link; empty: the embedded one")
+    grafana_url: str = Field("", description="Grafana, for a link; empty: none")
 
     # Ports. 0: any free one (only for the embedded stack).
     host: str = Field("127.0.0.1", description="address that the embedded servers listen on")
     ingest_port: int = Field(8000, ge=0, le=65535, description="REST, events in")
     recommender_port: int = Field(8001, ge=0, le=65535, description="REST, recommendations out")
+    console_port: int = Field(8080, ge=0, le=65535, description="the page, and its own API")
     kafka_port: int = Field(19092, ge=0, le=65535, description="embedded broker")
     redis_port: int = Field(16379, ge=0, le=65535, description="embedded Valkey")
     postgres_port: int = Field(15432, ge=0, le=65535, description="embedded PostgreSQL")
     prefect_port: int = Field(14200, ge=0, le=65535, description="embedded Prefect server")
+    mlflow_port: int = Field(15000, ge=0, le=65535, description="embedded MLflow server: its page")
+    feast_ui_port: int = Field(18888, ge=0, le=65535, description="Feast's page")
     stream_metrics_port: int = Field(9101, ge=0, le=65535, description="Prometheus metrics of the dataflow")
+    outcomes_metrics_port: int = Field(9121, ge=0, le=65535, description="Prometheus metrics of what lists led to")
 
     dataset: str = Field(
-        "ml-100k", validation_alias="DATASET", description="what is loaded: a data set folder, ml-100k, or ml-1m:PATH"
+        "ml-100k",
+        validation_alias="DATASET",
+        description="what is loaded: a data set folder, ml-100k, ml-1m:PATH, or synthetic:USERSxITEMS (a made-up shop)",
     )
 
     # Ingest
@@ -101,11 +122,134 @@ class Settings(BaseSettings):
     feature_ttl_s: float = Field(365 * 86_400.0, gt=0, description="a row older than this counts as missing")
     candidates: int = Field(200, gt=0, description="candidates that reach the ranker")
     max_k: int = Field(500, gt=0, description="largest k of one request")
-    item_refresh_s: float = Field(0.5, gt=0, description="how often changed items are read into the item table")
+    seen_days: float = Field(0.0, ge=0, description="how long what a user has met is not shown to him; 0: for ever")
+    seen_event_types: str = Field(
+        "view,click,add_to_cart,remove_from_cart,purchase,rate",
+        description="event types after which an item counts as met, comma separated; empty: all is shown again",
+    )
+    max_per_category: int = Field(
+        0, ge=0, description="most items of one category in an answer that does not say; 0: any number"
+    )
+    explore_share: float = Field(
+        0.05, ge=0, le=0.1, description="share of an answer's places that is given to new items; 0: none"
+    )
+    explore_max_events: int = Field(10, ge=0, description="an item of more events than this is no longer new")
+    page_items: int = Field(100, ge=0, description="length of the list that later pages go on with; 0: no pages")
+    page_ttl_s: float = Field(600.0, gt=0, description="how long a list can be gone on with")
+    item_refresh_s: float = Field(0.25, gt=0, description="how often changed items are read into the item table")
+    max_items: int = Field(
+        2_000_000, gt=0, description="most items that several workers can share; room for fewer takes no memory"
+    )
     release_poll_s: float = Field(5.0, gt=0, description="how often the champion alias is looked at")
-    dependency_timeout_s: float = Field(0.25, gt=0, description="longest wait for Redis on the request path")
+    dependency_timeout_s: float = Field(
+        0.25,
+        gt=0,
+        description="longest wait for Redis or Pinecone in a request; a fifth for Redis with last known features",
+    )
+    request_timeout_ms: int = Field(
+        1_000,
+        gt=0,
+        description="how long a request may take unless it says timeout_ms; short of time, it is answered by less",
+    )
+    last_known_users: int = Field(
+        100_000, ge=0, description="users whose features a process remembers, for when Redis is away; 0: none"
+    )
+    last_known_mb: int = Field(
+        256, gt=0, description="memory that they may take in a process; 1 to 6 KB a user, as a rule"
+    )
+    last_known_s: float = Field(
+        3_600.0, gt=0, description="how long it remembers them after it has read them last; erased users too"
+    )
+    answer_cache: int = Field(1_000, ge=0, description="answers kept for the same question of the same user; 0: none")
+    answer_cache_s: float = Field(
+        1.0, gt=0, description="how long such an answer is given while the user does nothing and the model stays"
+    )
+    max_in_flight: int = Field(
+        32, gt=0, description="most requests that one recommender process works on at once; more are answered by 429"
+    )
+    max_queue_ms: float = Field(
+        25.0, gt=0, description="when the recommender's event loop stays behind by more, fewer requests are taken in"
+    )
+    drain_s: float = Field(
+        2.0, ge=0, description="how long a stopping recommender goes on answering, not ready, so that clients can leave"
+    )
+    trace_share: float = Field(
+        0.01, ge=0, le=1, description="share of requests written to the log as a trace; traceparent's flag goes first"
+    )
+    recommender_workers: int = Field(1, gt=0, le=64, description="processes of the recommender; they share one port")
+    vector_index: Literal["faiss", "pinecone"] = Field(
+        "faiss", description="where item vectors are searched: in memory, or in a Pinecone index that training fills"
+    )
+    pinecone_api_key: str = Field(
+        "", validation_alias="PINECONE_API_KEY", repr=False, description="key of the Pinecone project"
+    )
+    pinecone_host: str = Field(
+        "", description="host of the Pinecone index (dense, dotproduct, of the retriever's dimension + 1)"
+    )
+    pinecone_batch: int = Field(200, gt=0, le=1_000, description="vectors in one upsert to Pinecone")
     model_name: str = Field("freshet", description="registered model in MLflow")
     model_alias: str = Field("champion", description="alias that the recommender follows")
+    admin_key: str = Field(
+        "",
+        repr=False,
+        description="X-Api-Key that may promote and roll back; empty: anybody in local mode, nobody in production",
+    )
+
+    # Release
+    canary_share: float = Field(
+        0.05, ge=0, le=0.5, description="share of users whom a new champion answers at first; 0: all at once"
+    )
+    canary_s: float = Field(10.0, ge=0, description="how long a new champion answers only these users")
+    canary_slow_ratio: float = Field(
+        3.0, gt=1, description="a new champion is rolled back when its median request takes so many times the old one's"
+    )
+
+    # Experiments
+    experiments_poll_s: float = Field(2.0, gt=0, description="how often the recommender looks for experiments")
+    shadow_share: float = Field(
+        0.1, ge=0, le=1, description="share of requests that shadow variants score too, after the answer"
+    )
+    attribution_s: float = Field(
+        1_800.0, gt=0, description="how long after a list was shown an act counts as its outcome"
+    )
+    outcomes_every_s: float = Field(5.0, gt=0, description="how often results of experiments are computed anew")
+    served_days: float = Field(30.0, gt=0, description="how long served rows and outcomes are kept")
+
+    # Gate
+    gate_margin: float = Field(
+        0.0,
+        description="relative gain in NDCG@10 that the lower end of the 95 % interval must exceed; may be negative",
+    )
+    gate_segments: str = Field(
+        "warm,cold", description="segments that must not get worse, comma separated: all, warm, cold, category:NAME"
+    )
+    gate_segment_margin: float = Field(
+        0.05, ge=0, description="how much worse, relatively, a guarded segment may get when that may be chance"
+    )
+    gate_latency_ratio: float = Field(
+        2.0, gt=0, description="most that the new model's median request may take, as a multiple of the champion's"
+    )
+    gate_max_bundle_mb: float = Field(1_024.0, gt=0, description="largest bundle, MB")
+    gate_min_distinct: int = Field(
+        20, gt=0, description="fewest different items in the answers to the gate's own requests (fewer: what there is)"
+    )
+
+    # Drift
+    drift_hours: float = Field(24.0, gt=0, description="how far back the drift flow looks at served rows")
+    drift_share: float = Field(
+        0.3, gt=0, le=1, description="share of features that must have drifted for a training to start"
+    )
+    drift_min_rows: int = Field(500, gt=0, description="fewest served rows that drift is judged on")
+    quality_max_null_share: float = Field(
+        0.05, ge=0, le=1, description="largest share of missing values in a feature of served rows before an alert"
+    )
+    quality_silence_s: float = Field(
+        3_600.0, gt=0, description="longest time without any served row or event before an alert"
+    )
+    train_on_served: bool = Field(
+        False, description="training takes the feature values that were served, where it has them, beside joined ones"
+    )
+
     bundle_dir: Path | None = Field(None, description="serve this bundle instead of the registry's (for built bentos)")
     retriever_epochs: int = Field(
         8, gt=0, description="passes of the retriever over the training events; half as many of more than 300,000"
@@ -135,6 +279,14 @@ class Settings(BaseSettings):
             if self.mode == "production":
                 raise SettingsError(f"{variable(field)} is not set; in production mode every URL must be")
             fill(self, field, value)
+        if self.prefect_database_url and not self.prefect_database_url.startswith(PREFECT_DRIVERS):
+            raise SettingsError(
+                f"{variable('prefect_database_url')}: Prefect takes URLs that begin with {' or '.join(PREFECT_DRIVERS)}"
+            )
+        if self.vector_index == "pinecone":
+            for field in ("pinecone_api_key", "pinecone_host"):
+                if not getattr(self, field):
+                    raise SettingsError(f"{variable(field)} is not set; FRESHET_VECTOR_INDEX=pinecone needs it")
         return self
 
     def embedded_urls(self) -> dict[str, str]:

@@ -16,7 +16,7 @@ import psutil
 
 from infra import home
 from infra.processes import Process, StackError, free_ports, is_alive, is_free, who_listens
-from infra.servers import ALL, PARTS, Part, recovery_folder
+from infra.servers import ALL, PARTS, SYSTEM, Part, outcomes_recovery_folder, recovery_folder
 from infra.settings import PREFIX, Settings, variable
 from infra.telemetry import THIRD_PARTIES_OFF
 from infra.topics import ensure_topics
@@ -24,7 +24,7 @@ from infra.topics import ensure_topics
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.25, 30.0
 STEADY_S = 2.0
 """A part that was healthy for so long before it died is started again at once; any other, ever later."""
-FOLLOW_THE_LOG = ("ingest", "stream")
+FOLLOW_THE_LOG = ("ingest", "stream", "outcomes")
 """Parts that start anew after a new, empty broker."""
 
 
@@ -32,23 +32,26 @@ class Stack:
     """The parts of the embedded stack as child processes, as a context manager.
 
     ``settings`` are those the stack really has: a port 0 is replaced by a free one, and the URLs follow.
-    A part whose URL points to another server is not started. ``after_broker_start`` is called each time
+    A part whose URL points to another server is not started. ``later`` are parts that ``start_later`` starts.
+    ``after_broker_start`` is called each time
     an empty broker has come up with its topics, before the dataflow starts.
     """
 
     def __init__(
         self,
         settings: Settings,
-        parts: Sequence[str] = ALL,
+        parts: Sequence[str] = SYSTEM,
         after_broker_start: Callable[[Stack], None] | None = None,
         say: Callable[[str], None] = lambda line: None,
+        later: Sequence[str] = (),
     ) -> None:
-        if unknown := [name for name in parts if name not in PARTS]:
+        if unknown := [name for name in (*parts, *later) if name not in PARTS]:
             raise StackError(f"unknown part {unknown[0]}; there are {', '.join(ALL)}")
         self.settings = _with_free_ports(settings)
         self.after_broker_start = after_broker_start
         self.say = say
         self.parts = [part for part in PARTS.values() if part.name in parts and self._is_ours(part)]
+        self._later = [PARTS[name] for name in later if self._is_ours(PARTS[name])]
         self._processes: dict[str, Process] = {}
         self._healthy_since: dict[str, float] = {}
         self._workers: dict[str, list[psutil.Process]] = {}
@@ -77,13 +80,22 @@ class Stack:
         self._home_lock = home.take(self.settings)
         self.say(f"starting {', '.join(part.name for part in self.parts)} in {self.settings.home}")
         try:
-            for part in self.parts:
+            for part in (*self.parts, *self._later):
                 self._refuse_taken_port(part)
             self._write_environment()
             self._in_order(self._start_part, lambda part: part.needs)
         except BaseException:
             self.stop()
             raise
+
+    def start_later(self) -> None:
+        """Start what the system is whole without; a part that does not start is said, and ``watch`` tries it again."""
+        while self._later:
+            self.parts.append(part := self._later.pop(0))
+            try:
+                self._start_part(part)
+            except StackError as error:
+                self.say(str(error))
 
     def stop(self) -> None:
         """Stop every part, each before those it needs."""
@@ -156,17 +168,20 @@ class Stack:
         process = Process(
             part.name,
             part.command(self.settings),
-            self.environment(),
+            self.environment() | part.environment(self.settings),
             log,
             stop_signal=part.stop_signal,
             grace_s=part.grace_s,
         )
         self._processes[part.name] = process
         self._write_state()
+        if not part.awaited:
+            self.say(f"{part.name} starts")
+            return
         fix = f"set {variable(part.port)} to use another port" if part.port else "see the log"
         process.wait_until(lambda: self._is_healthy(part), part.within_s, self._cancelled.is_set, fix)
         self._healthy_since[part.name] = time.monotonic()
-        if part.lone_worker:
+        if part.lone_worker(self.settings):
             self._workers[part.name] = process.children()
         if part.name == "kafka":
             self._new_broker()
@@ -193,8 +208,9 @@ class Stack:
             )
 
     def _new_broker(self) -> None:
-        """The broker's log lives in memory: what the dataflow remembers of a former log would skip events of this."""
-        shutil.rmtree(recovery_folder(self.settings), ignore_errors=True)
+        """The broker's log lives in memory: what dataflows remember of a former log would skip messages of this."""
+        for folder in (recovery_folder(self.settings), outcomes_recovery_folder(self.settings)):
+            shutil.rmtree(folder, ignore_errors=True)
         ensure_topics(self.settings)
         if self.after_broker_start:
             self.after_broker_start(self)
@@ -241,8 +257,10 @@ class Stack:
         return ours | self._exports() | {"no_proxy": local, "NO_PROXY": local, "PYTHONUNBUFFERED": "1"}
 
     def _exports(self) -> dict[str, str]:
+        # Prefect's database is its server's alone: it may have a password.
+        for_all = self.settings.model_copy(update={"prefect_database_url": ""}).environment()
         homes = {f"{tool.upper()}_HOME": str(self.settings.home / tool) for tool in ("bentoml", "prefect")}
-        return self.settings.environment() | THIRD_PARTIES_OFF | homes
+        return for_all | THIRD_PARTIES_OFF | homes
 
     def _write_environment(self) -> None:
         for folder in ("logs", "mlflow", "feast", "bentoml", "prefect"):

@@ -91,23 +91,29 @@ class Bundle:
         """The user encoder over this bundle's weights."""
         return UserEncoder(self.weights, self.segments)
 
-    def new_item_table(self) -> ItemTable:
-        """An empty item table in which this bundle's items have the numbers that its arrays use."""
-        table = ItemTable(self.categories)
+    def new_item_table(self, arrays: Mapping[str, NDArray[Any]] | None = None) -> ItemTable:
+        """An item table in which this bundle's items have the numbers that its arrays use.
+
+        Args:
+            arrays: where its columns lie; None: empty ones of its own.
+        """
+        table = ItemTable(self.categories, arrays)
         for item_id in self.item_ids:
             table.number(item_id)
         return table
 
-    def contributions(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+    def contributions(self, matrix: NDArray[np.float32], stale: bool = False) -> NDArray[np.float64]:
         """How much each feature moves each score, by the fusion and by the trees: float64 as the matrix.
 
         Args:
             matrix: the ranker's rows, [n, len(feature_names)].
+            stale: whether the stale fusion made the scores, without trees.
         """
-        shares = self.ranker.contributions(matrix) if self.ranker else np.zeros(matrix.shape)
+        trees, fusion = (None, self.stale_fusion) if stale else (self.ranker, self.fusion)
+        shares = trees.contributions(matrix) if trees else np.zeros(matrix.shape)
         first = self.feature_names.index(SOURCE_FEATURES[0])
         sources = slice(first, first + len(SOURCE_FEATURES))
-        shares[:, sources] += self.fusion.contributions(matrix[:, sources])
+        shares[:, sources] += fusion.contributions(matrix[:, sources])
         return shares
 
     def check_features(self) -> None:

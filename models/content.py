@@ -41,7 +41,7 @@ def content(table: ItemTable, numbers: NDArray[np.intp]) -> NDArray[np.float32]:
     Returns:
         float32 [len(numbers), len(table.vocabulary) + DECADES].
     """
-    categories = table.categories[numbers]
+    categories = table.categories[numbers].astype(np.float32)
     shares = categories / np.maximum(categories.sum(1, keepdims=True), 1)
     years = 1970 + table.published_us[numbers] / _YEAR_US
     decade = np.clip((years - FIRST_DECADE) // 10, 0, DECADES - 1).astype(np.intp)

@@ -79,16 +79,40 @@ def gap_bucket(elapsed_us: NDArray[np.int64] | NDArray[np.float64] | float) -> N
     return np.searchsorted(GAP_BOUNDS_S, np.asarray(elapsed_us) / MICROSECONDS, side="left")
 
 
-class ItemVectors(NamedTuple):
-    """What the net knows of the n items of a table: replaced as a whole when the table grows."""
+class ItemVectors:
+    """What the net knows of the items of a table: those of the training, and behind them later ones, which may grow.
 
-    vectors: Floats
-    bias: Floats
-    tokens: Floats
-    gate: Floats
+    Attributes:
+        vectors: float32 [n, d]; bias: float32 [n]; tokens: float32 [n, d]; gate: float32 [n, H]. See ``ARRAYS``.
+    """
+
+    def __init__(self, vectors: Floats, bias: Floats, tokens: Floats, gate: Floats) -> None:
+        self._arrays = [vectors, bias, tokens, gate]
+        self._later_bias = bias.mean() if len(bias) else np.float32(0)
+        self._set_length(len(bias))
+
+    def _set_length(self, n: int) -> None:
+        self.vectors, self.bias, self.tokens, self.gate = (array[:n] for array in self._arrays)
 
     def __len__(self) -> int:
         return len(self.bias)
+
+    def put(self, numbers: Numbers, vectors: Floats) -> None:
+        """Items known by their content alone: ``vectors`` is [m, d]; new numbers follow the last one without a gap."""
+        if not len(numbers):
+            return
+        n = max(len(self), int(numbers.max()) + 1)
+        if n > len(self._arrays[0]):
+            self._arrays = [_enlarged(array, n + max(1_024, n // 8)) for array in self._arrays]
+        for array, value in zip(self._arrays, (vectors, self._later_bias, vectors, 0), strict=True):
+            array[numbers] = value
+        self._set_length(n)
+
+
+def _enlarged(array: Floats, length: int) -> Floats:
+    out = np.zeros((length, *array.shape[1:]), np.float32)
+    out[: len(array)] = array
+    return out
 
 
 class UserEncoder:
@@ -108,24 +132,13 @@ class UserEncoder:
         w = self.weights
         return ItemVectors(w["item_vectors"], w["item_bias"], w["token_vectors"], w["token_gate"])
 
-    def extend(self, content: Floats) -> ItemVectors:
-        """The items of the training, followed by items known by their content alone.
+    def by_content(self, content: Floats) -> Floats:
+        """Vectors of items that are known by their content alone: float32 [n, d].
 
         Args:
-            content: [new items, content columns], as ``content.content`` gives it.
+            content: [n, content columns], as ``content.content`` gives it.
         """
-        known = self.items()
-        if not len(content):
-            return known
-        vectors = content @ self.weights["content_vectors"]
-        bias = np.full(len(content), known.bias.mean() if len(known) else 0, np.float32)
-        gate = np.zeros((len(content), known.gate.shape[1]), np.float32)
-        return ItemVectors(
-            np.vstack([known.vectors, vectors]),
-            np.concatenate([known.bias, bias]),
-            np.vstack([known.tokens, vectors]),
-            np.vstack([known.gate, gate]),
-        )
+        return content @ self.weights["content_vectors"]
 
     def segment_numbers(self, segments: Sequence[str]) -> list[int]:
         """Numbers of the segments that the training knew."""

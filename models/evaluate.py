@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.events import Event
+from feature_repo.trends import top
 from models.bundle import Bundle
 from models.dataset import Moment, moments
 from models.judging import Evaluation, judge_lists
@@ -20,7 +21,7 @@ from models.metrics import DEPTH
 from models.replay import Replay
 from models.retriever import Progress
 from models.scorer import Scorer
-from models.sources import Query, top
+from models.sources import Query
 from models.training import Plan, allowed_for, new_scorer, query_of
 
 Mask = NDArray[np.bool_]
@@ -42,8 +43,14 @@ fusion; and the product: retriever and the other sources, learned fusion, trees.
 MODES = ("frozen", "live")
 SAMPLE = 2_000
 
+PRODUCT, RIVAL = "product", "champion"
+"""The systems of a duel."""
+
 Systems = Callable[[Scorer, Mask, Query], Mapping[str, Numbers]]
 """Gives the lists of some systems, as item numbers of the scorer."""
+
+Watch = Callable[[Moment, Scorer, Mask, Query], None]
+"""Is told what is asked at each moment with live state."""
 
 
 def evaluate(
@@ -56,6 +63,7 @@ def evaluate(
     candidates: int = 200,
     sample: int = SAMPLE,
     seed: int = 0,
+    watch: Watch | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Judge the product's own systems on a window of time.
@@ -67,11 +75,56 @@ def evaluate(
         since_us, until_us: the window; the frozen state is that of ``since_us``.
         candidates: size of the pool, as in serving.
         sample: most moments (seeded sample).
-        progress: told after each moment.
+        watch, progress: told of each moment.
     """
     judged = moments(plan.history, since_us, until_us, sample, seed)
-    lists = product_lists(bundle, plan, events, judged, since_us=since_us, candidates=candidates, progress=progress)
+    lists = product_lists(
+        bundle, plan, events, judged, since_us=since_us, candidates=candidates, watch=watch, progress=progress
+    )
     return judge_lists(plan, judged, lists, since_us=since_us, until_us=until_us)
+
+
+def duel(
+    bundle: Bundle,
+    rival: Bundle,
+    plan: Plan,
+    replay: Replay,
+    *,
+    since_us: int,
+    until_us: int,
+    candidates: int = 200,
+    sample: int = SAMPLE,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Two releases side by side on a window that neither has seen, with live state, as systems PRODUCT and RIVAL.
+
+    Args:
+        bundle, rival: trained on events before ``since_us`` only; their items may differ.
+        replay: of all events, not moved yet; it stands at the last moment afterwards.
+        Others: as in ``evaluate``.
+    """
+    judged = moments(plan.history, since_us, until_us, sample, seed)
+    scorers = {name: new_scorer(one, plan.catalog, candidates) for name, one in ((PRODUCT, bundle), (RIVAL, rival))}
+    lists: dict[str, list[list[str]]] = {name: [] for name in scorers}
+    for n, moment in enumerate(judged):
+        replay.advance(moment.time_us)
+        replay.refresh(*(scorer.items for scorer in scorers.values()))
+        query = query_of(replay, plan, moment)
+        for name, scorer in scorers.items():
+            numbers = product_list(scorer, allowed_for(scorer, query.seen), query)
+            lists[name].append([scorer.items.ids[item] for item in numbers])
+        if progress:
+            progress(n + 1, len(judged), 0.0)
+    return judge_lists(plan, judged, {"live": lists}, since_us=since_us, until_us=until_us)
+
+
+def product_list(scorer: Scorer, allowed: Mask, query: Query, depth: int = DEPTH) -> Numbers:
+    """The product's list as it is served: popular items for whom nothing is known of, and after a short list."""
+    recent, _ = scorer.popular(query.now_us, 2 * depth, allowed)
+    if not scorer.knows(query):
+        return recent[:depth]
+    return _filled(scorer.recommend(query, depth, allowed, described=0).items, recent, depth)
 
 
 def lists_of(scorer: Scorer, allowed: Mask, query: Query) -> dict[str, Numbers]:
@@ -83,9 +136,9 @@ def lists_of(scorer: Scorer, allowed: Mask, query: Query) -> dict[str, Numbers]:
     lists = {
         "popularity": ever[allowed[ever]],
         "recent popularity": recent,
-        "item to item": sources.lists["item_to_item"].items,
-        "long term": sources.lists["long_term"].items,
-        "retriever": sources.lists["retriever"].items,
+        "item to item": sources.lists["item_to_item"],
+        "long term": sources.lists["long_term"],
+        "retriever": sources.lists["retriever"],
         "rank fusion": pool.items,
         "learned fusion": pool.items[top(pool.fusion, DEPTH)],
         "product": scorer.recommend(query, DEPTH, allowed).items if scorer.knows(query) else recent,
@@ -93,10 +146,10 @@ def lists_of(scorer: Scorer, allowed: Mask, query: Query) -> dict[str, Numbers]:
     return {name: _filled(numbers, recent) for name, numbers in lists.items()}
 
 
-def _filled(numbers: Numbers, filler: Numbers) -> Numbers:
-    numbers = numbers[:DEPTH]
+def _filled(numbers: Numbers, filler: Numbers, depth: int = DEPTH) -> Numbers:
+    numbers = numbers[:depth]
     rest = filler[~np.isin(filler, numbers)]
-    return np.concatenate([numbers, rest[: DEPTH - len(numbers)]])
+    return np.concatenate([numbers, rest[: depth - len(numbers)]])
 
 
 def product_lists(
@@ -108,6 +161,7 @@ def product_lists(
     since_us: int,
     candidates: int = 200,
     systems: Systems = lists_of,
+    watch: Watch | None = None,
     progress: Progress | None = None,
 ) -> dict[str, dict[str, list[list[str]]]]:
     """The product's own systems' Lists at some moments, by one replay.
@@ -136,6 +190,8 @@ def product_lists(
             found = systems(scorer, allowed_for(scorer, query.seen), asked)
             for system, numbers in found.items():
                 lists[mode].setdefault(system, []).append([scorer.items.ids[item] for item in numbers[:DEPTH]])
+        if watch:
+            watch(moment, live, allowed_for(live, query.seen), query)
         if progress:
             progress(n + 1, len(judged), 0.0)
     # Without a moment every system still has its figures, all 0: the gate asks for them.

@@ -25,6 +25,15 @@ COLD = {"cold, 0 acts": (0, 0), "cold, 1-2": (1, 2), "cold, 3-9": (3, 9), "cold,
 
 SEGMENTS = ("all", "warm", "cold", *COLD)
 
+CATEGORY = "category:"
+"""Begins the name of a segment of moments at which an item of one category was relevant."""
+
+CATEGORY_MOMENTS = 30
+"""Fewest moments of a category that is judged by itself."""
+
+CATEGORIES = 30
+"""Most categories that are: those of most moments."""
+
 Lists = Mapping[str, Mapping[str, Sequence[Sequence[str]]]]
 """mode -> system -> ranked item ids of every judged moment, best first, seen items left out."""
 
@@ -124,6 +133,7 @@ def judge_lists(plan: Plan, judged: Sequence[Moment], lists: Lists, *, since_us:
     relevant = [list(moment.relevant) for moment in judged], futures(plan.history, judged, until_us)
     truths = {name: truth_of(each, index) for name, each in zip(TRUTHS, relevant, strict=True)}
     segments = segments_of(plan.history, judged, since_us)
+    segments |= category_segments(judged, {item.item_id: item.categories for item in plan.catalog})
     size = len(plan.catalog)
 
     def judgement(system: Sequence[Sequence[str]]) -> Judgement:
@@ -162,6 +172,28 @@ def segments_of(history: History, judged: Sequence[Moment], since_us: int) -> di
     masks = {"all": np.ones(len(user), bool), "warm": ~cold, "cold": cold}
     masks |= {name: cold & (acts >= fewest) & (acts <= most) for name, (fewest, most) in COLD.items()}
     return {name: mask for name, mask in masks.items() if name == "all" or mask.any()}
+
+
+def category_segments(judged: Sequence[Moment], categories: Mapping[str, Sequence[str]]) -> dict[str, Mask]:
+    """Which moments belong to each category with enough of them, by name after CATEGORY: bool [moments].
+
+    A moment belongs to all categories of its relevant items.
+
+    Args:
+        categories: of each item id.
+    """
+    found: dict[str, set[int]] = {}
+    for n, moment in enumerate(judged):
+        for item_id in moment.relevant:
+            for name in categories.get(item_id, ()):
+                found.setdefault(name, set()).add(n)
+    most = sorted(found, key=lambda name: (-len(found[name]), name))[:CATEGORIES]
+    masks = {}
+    for name in most:
+        if len(found[name]) >= CATEGORY_MOMENTS:
+            masks[f"{CATEGORY}{name}"] = mask = np.zeros(len(judged), bool)
+            mask[list(found[name])] = True
+    return masks
 
 
 def _users(history: History, judged: Sequence[Moment]) -> Numbers:

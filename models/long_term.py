@@ -26,6 +26,10 @@ KEEP = 100
 AGE_DECAY = 0.98
 """How much an item counts, per item met since."""
 
+LATEST = 500
+"""Items of a user that count; what was met before them would weigh less than .98 ** 500 = 4e-5."""
+
+_WEIGHTS = np.power(AGE_DECAY, np.arange(LATEST - 1, -1, -1, dtype=np.float64))
 _BLOCK = 2_000
 
 
@@ -66,6 +70,7 @@ def item_knn(met: sp.csr_matrix) -> Neighbours:
     return stacked(parts)
 
 
-def lasting_weights(seen: NDArray[np.intp]) -> NDArray[np.float64]:
-    """How much each of the items that a user has met counts: float64 [h] for item numbers [h], oldest first."""
-    return np.power(AGE_DECAY, np.arange(len(seen) - 1, -1, -1, dtype=np.float64))
+def lasting_weights(seen: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The last LATEST of the items that a user has met, given as numbers, oldest first, and how much each counts."""
+    seen = seen[-LATEST:]
+    return seen, _WEIGHTS[LATEST - len(seen) :]

@@ -7,13 +7,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from models.sources import distinct
+
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.intp]
+
+
+class Sums(NamedTuple):
+    """What rows add up to.
+
+    Attributes:
+        named: the distinct items that any of them names.
+        values: the sum of every item, float64 [n_items]: only the places that are named are ever touched, or read.
+        total: sum of all values.
+    """
+
+    named: NDArray[np.integer]
+    values: NDArray[np.float64]
+    total: float
+
+    def of(self, items: Numbers) -> Floats:
+        """The sums of some items: float32 [len(items)]."""
+        return self.values[items].astype(np.float32)
+
+    def entries(self) -> tuple[NDArray[np.integer], NDArray[np.float64]]:
+        """The named items and the sum of each."""
+        return self.named, self.values[self.named]
 
 
 @dataclass(frozen=True)
@@ -38,8 +63,8 @@ class Neighbours:
         part = slice(self.indptr[item], self.indptr[item + 1])
         return self.indices[part], self.data[part]
 
-    def scores(self, items: Numbers, weights: NDArray[np.float64], n_items: int) -> Floats:
-        """Weighted sum of some items' rows: float32 [n_items]; zeros where no row names an item.
+    def sums(self, items: Numbers, weights: NDArray[np.float64], n_items: int) -> Sums:
+        """Weighted sum of some items' rows.
 
         Args:
             items: [h] item numbers; those that came after the fit have no row.
@@ -51,8 +76,10 @@ class Neighbours:
         lengths = self.indptr[items + 1] - first
         ends = np.cumsum(lengths)
         places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - ends + lengths, lengths)
-        sums = np.bincount(self.indices[places], self.data[places] * np.repeat(weights, lengths), n_items)
-        return sums.astype(np.float32)
+        named = self.indices[places]
+        added = self.data[places] * np.repeat(weights, lengths)
+        values = np.bincount(named, added, n_items).astype(np.float64, copy=False)
+        return Sums(distinct(named, n_items), values, float(added.sum()))
 
 
 def best_neighbours(weights: sp.csr_matrix | NDArray[np.float64], keep: int) -> Neighbours:

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from feature_repo.events import Event
 from feature_repo.item_table import NUMBERS, ItemTable
+from feature_repo.request_features import REQUEST_FEATURES, request_features
 from feature_repo.schema import ITEM_FEATURES, TIMESTAMP, USER_FEATURES, View
 from feature_repo.state import Dtype, Row
+from feature_repo.trends import top
 from models.fusion import Fusion
 from models.ranker import FUSION, ranker_features
 from models.replay import Replay
 from models.scorer import RERANKED, Pool, ranker_matrix_of
-from models.sources import SOURCE_FEATURES, top
+from models.sources import SOURCE_FEATURES
 from models.training import Offer, fold_of
 
 Floats = NDArray[np.float32]
@@ -113,24 +115,54 @@ def ranker_matrix(
     Raises:
         KeyError: a pair has no row in ``user_rows`` or ``item_rows``, or these lack a field; the message names it.
     """
-    if missing := [name for name in NUMBERS if name not in item_rows]:
-        raise KeyError(f"item_rows: no column {missing[0]}; is it named in feature_repo/services.py: item_context?")
-    users = _by_moment(USER_FEATURES, user_rows, "user_id")
-    rows = _by_moment(ITEM_FEATURES, item_rows, "item_id")
+    joined = _Joined(user_rows, item_rows, items)
     matrices, groups, folds = [], [], []
     for _, part in pairs.assign(now_us=_microseconds(pairs[TIMESTAMP])).groupby("moment_id", sort=False):
         user_id, now_us = part["user_id"].iat[0], int(part["now_us"].iat[0])
-        numbers = np.array([items.number(item_id) for item_id in part["item_id"]], np.intp)
-        block = [_find(rows, "item_rows", item_id, now_us) for item_id in part["item_id"]]
-        items.put_numbers(numbers, np.array([[row[name] for name in NUMBERS] for row in block], np.float64))
-        pool = Pool(
-            numbers, part[list(SOURCE_FEATURES)].to_numpy(np.float32), part[FUSION].to_numpy(np.float32), [], False
-        )
-        matrices.append(ranker_matrix_of(_find(users, "user_rows", user_id, now_us), items, pool, now_us))
+        numbers = joined.put(part["item_id"], now_us)
+        features, fusion = part[list(SOURCE_FEATURES)].to_numpy(np.float32), part[FUSION].to_numpy(np.float32)
+        pool = Pool(numbers, features, fusion, np.zeros(len(part), np.intp), stale=False)
+        matrices.append(ranker_matrix_of(joined.user(user_id, now_us), items, pool, now_us))
         groups.append(len(part))
         folds.append(fold_of(user_id))
     matrix = np.concatenate(matrices) if matrices else np.empty((0, len(ranker_features())), np.float32)
     return RankerData(matrix, pairs["label"].to_numpy(np.int64), np.array(groups, np.intp), np.array(folds, np.intp))
+
+
+def request_matrix(pairs: pd.DataFrame, user_rows: pd.DataFrame, item_rows: pd.DataFrame, items: ItemTable) -> Floats:
+    """Request features of pairs from point-in-time rows: float32 [len(pairs), len(REQUEST_FEATURES)].
+
+    Args:
+        pairs: with user_id, item_id and event_timestamp (datetime64[us, UTC]); an index from 0.
+        user_rows, item_rows, items: as for ``ranker_matrix``, and the same errors.
+    """
+    joined, out = _Joined(user_rows, item_rows, items), np.empty((len(pairs), len(REQUEST_FEATURES)), np.float32)
+    for (user_id, now_us), part in pairs.groupby(["user_id", _microseconds(pairs[TIMESTAMP])], sort=False):
+        numbers = joined.put(part["item_id"], int(now_us))
+        out[part.index] = request_features(joined.user(user_id, int(now_us)), items, numbers, int(now_us))
+    return out
+
+
+class _Joined:
+    """Rows of Feast's join by entity and moment, and the table that takes the items' in."""
+
+    def __init__(self, user_rows: pd.DataFrame, item_rows: pd.DataFrame, items: ItemTable) -> None:
+        if missing := [name for name in NUMBERS if name not in item_rows]:
+            raise KeyError(f"item_rows: no column {missing[0]}; is it named in feature_repo/services.py: item_context?")
+        self._users = _by_moment(USER_FEATURES, user_rows, "user_id")
+        self._rows = _by_moment(ITEM_FEATURES, item_rows, "item_id")
+        self._items = items
+
+    def user(self, user_id: str, now_us: int) -> Row:
+        return _find(self._users, "user_rows", user_id, now_us)
+
+    def put(self, item_ids: Iterable[str], now_us: int) -> NDArray[np.intp]:
+        """Give the table the items' rows of a moment; returns their numbers."""
+        names = list(item_ids)
+        numbers = np.array([self._items.number(item_id) for item_id in names], np.intp)
+        block = [_find(self._rows, "item_rows", item_id, now_us) for item_id in names]
+        self._items.put_numbers(numbers, np.array([[row[name] for name in NUMBERS] for row in block], np.float64))
+        return numbers
 
 
 RowsByMoment = Mapping[tuple[str, int], Row]

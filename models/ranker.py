@@ -5,7 +5,7 @@ As many trees stand as cross-validation shows to help, none where they do not: t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import lightgbm as lgb
@@ -57,6 +57,10 @@ class Ranker:
     def features(self) -> list[str]:
         return list(self._booster.feature_name())
 
+    def gains(self) -> dict[str, float]:
+        """How much each feature's splits gained in training, in order of ``features``; all 0 without trees."""
+        return dict(zip(self.features, self._booster.feature_importance("gain").tolist(), strict=True))
+
     def correct(self, matrix: Floats) -> NDArray[np.float64]:
         """What the trees add to the fusion's score: [n] for [n, len(ranker_features())]."""
         return np.asarray(
@@ -75,13 +79,15 @@ class Ranker:
 class RankerReport(NamedTuple):
     """How many trees stand, and the cross-validated NDCG@10 of the candidates without and with the best number of them.
 
-    ``validation_gain_error`` is the standard error of the difference, over moments.
+    ``validation_gain_error`` is the standard error of the difference, over moments. ``curve``: that NDCG@10 with 0, 1,
+    ..., MAX_TREES trees.
     """
 
     trees: int
     validation_ndcg_fusion: float
     validation_ndcg_ranker: float
     validation_gain_error: float
+    curve: Sequence[float] = ()
 
 
 def train_ranker(
@@ -120,7 +126,8 @@ def train_ranker(
     booster = lgb.Booster(parameters, _data(matrix, labels, groups, folds >= 0))
     for _ in range(trees):
         booster.update()
-    report = RankerReport(trees, float(values[:, 0].mean()), float(values[:, best].mean()), error)
+    means = values.mean(0).tolist()
+    report = RankerReport(trees, means[0], means[best], error, means)
     return Ranker(booster.model_to_string()), report
 
 

@@ -18,10 +18,11 @@ from models.bundle import Bundle
 from models.content import item_table
 from models.dataset import moments
 from models.fusion import Fusion
-from models.pairs import ranker_matrix, replayed_rows, training_pairs
+from models.pairs import RankerData, ranker_matrix, replayed_rows, training_pairs
 from models.ranker import train_ranker
 from models.retriever import Progress, Retriever, is_small
 from models.scorer import STALE_US
+from models.served_pairs import joined
 from models.training import Learned, Offer, Plan, assemble, collect_pools, fit_fusion_on, fit_retriever, make_plan
 
 Steps = Callable[[str], Progress | None]
@@ -112,11 +113,19 @@ def make_pairs(
 
 
 def fit_ranker(
-    plan: Plan, work: RankerWork, user_rows: pd.DataFrame, item_rows: pd.DataFrame, settings: TrainingSettings
+    plan: Plan,
+    work: RankerWork,
+    user_rows: pd.DataFrame,
+    item_rows: pd.DataFrame,
+    settings: TrainingSettings,
+    *,
+    served: RankerData | None = None,
 ) -> Learned:
-    """Train the ranker on joined rows (see ``pairs.ranker_matrix`` for their columns)."""
+    """Train the ranker on joined rows (see ``pairs.ranker_matrix`` for their columns), and on served ones."""
     table = item_table(work.retriever.item_ids, plan.catalog, plan.categories)
     data = ranker_matrix(work.pairs, user_rows, item_rows, table)
+    if served is not None:
+        data = joined(data, served)
     ranker, report = train_ranker(*data, seed=settings.seed, threads=settings.threads)
     return Learned(work.fusion, work.stale_fusion, ranker, report)
 

@@ -46,10 +46,12 @@ class Replay:
         state = self.states.items.get(item_id)
         return state.row() if state else ItemState().row()
 
-    def refresh(self, table: ItemTable) -> None:
-        """Write the items that changed since the last call into a table (always the same one)."""
+    def refresh(self, *tables: ItemTable) -> None:
+        """Write the items that changed since the last call into some tables (always the same ones)."""
         for item_id in self._changed:
-            table.put_features(item_id, self.states.items[item_id].row())
+            row = self.states.items[item_id].row()
+            for table in tables:
+                table.put_features(item_id, row)
         self._changed.clear()
 
     def fill(self, table: ItemTable) -> None:

@@ -42,18 +42,23 @@ FORGOTTEN = 0.1
 SMALL_HISTORY = 300_000
 """Up to so many events a training step does not see FORGOTTEN of a window's acts: on MovieLens-100K that keeps the net
 from learning them by heart (85-90 %: NDCG@10 +3 %), on MovieLens-1M it costs 4 %."""
+CURVE_POINTS = 200
 WHOLE_SOFTMAX = 5_000
 """Items up to which the softmax is over all of them; beyond, it is estimated."""
 
 
 @dataclass(frozen=True)
 class Retriever:
-    """A trained net: its items and its torch state, which a later fine-tune starts from."""
+    """A trained net: its items and its torch state, which a later fine-tune starts from.
+
+    ``curve``: the running loss after some steps, at most CURVE_POINTS and the last among them: (step, loss).
+    """
 
     item_ids: tuple[str, ...]
     state: Mapping[str, Tensor]
     weights: Mapping[str, Floats]
     loss: float
+    curve: Sequence[tuple[int, float]] = ()
 
 
 def is_small(history: History) -> bool:
@@ -97,11 +102,11 @@ def train_retriever(
             else:
                 _resume(net, examples.history.item_ids, start)
             rate = LEARNING_RATE if start is None else FINE_TUNE_RATE
-            loss = _fit(net, examples, epochs, rate=rate, random=np.random.default_rng(seed), progress=progress)
+            curve = _fit(net, examples, epochs, rate=rate, random=np.random.default_rng(seed), progress=progress)
     finally:
         torch.set_num_threads(before)
     state = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
-    return Retriever(examples.history.item_ids, state, net.export(), loss)
+    return Retriever(examples.history.item_ids, state, net.export(), curve[-1][1] if curve else math.nan, curve)
 
 
 def _resume(net: TwoTower, item_ids: Sequence[str], start: Retriever) -> None:
@@ -139,12 +144,13 @@ def _fit(
     rate: float,
     random: np.random.Generator,
     progress: Progress | None,
-) -> float:
+) -> list[tuple[int, float]]:
     history = examples.history
     profiles = multi_hot(history.user_ids, examples.profiles, examples.segments)
     plan = [windows for _ in range(epochs) for windows in epoch_windows(history, random)]
     loss_of = _loss_of(history, random)
-    running = math.nan
+    running, curve = math.nan, list[tuple[int, float]]()
+    told_every = -(-len(plan) // CURVE_POINTS) or 1
     parameters = list(net.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.98), fused=True)
     average = [p.detach().clone() for p in parameters]
@@ -161,13 +167,15 @@ def _fit(
         with torch.no_grad():
             torch._foreach_lerp_(average, parameters, 1 - min(EMA, (done + 2) / (done + 11)))
         running = loss.item() if math.isnan(running) else 0.98 * running + 0.02 * loss.item()
+        if (done + 1) % told_every == 0 or done + 1 == len(plan):
+            curve.append((done + 1, running))
         if progress:
             progress(done + 1, len(plan), running)
     with torch.no_grad():
         for value, mean in zip(parameters, average, strict=True):
             value.copy_(mean)
     net.eval()
-    return running
+    return curve
 
 
 def _loss_of(history: History, random: np.random.Generator) -> Callable[[Tensor, Tensor, Tensor, Labels], Tensor]:

@@ -8,19 +8,21 @@ from the live item table. Their lists are pooled by weighted reciprocal rank fus
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.item_table import ItemTable
-from feature_repo.request_features import interest_at
 from feature_repo.state import HALF_LIVES, Row
+from feature_repo.trends import top
 from models.encoder import Tokens
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.intp]
+Said = Callable[[Numbers], Floats]
 
 SOURCES: tuple[str, ...] = ("retriever", "item_to_item", "long_term", "trending", "popular")
 RANK_OFFSET = 20.0
@@ -36,6 +38,7 @@ SOURCE_FEATURES: tuple[str, ...] = (
 long_term, log-count for the others."""
 
 _TRENDING, _POPULAR, _TODAY = (list(HALF_LIVES).index(name) for name in ("7d", "30d", "1d"))
+_RANKS = slice(len(SOURCES), 2 * len(SOURCES))
 _FAINT = 1e-5
 
 
@@ -56,7 +59,7 @@ class Query(NamedTuple):
 
 
 class Context(NamedTuple):
-    """A query in numbers: the user's last acts and all that he has met, on known items."""
+    """A query in numbers: the user's last acts and the latest items that he has met, as far as they are known."""
 
     tokens: Tokens
     seen: Numbers
@@ -64,90 +67,124 @@ class Context(NamedTuple):
     now_us: float
 
 
-class SourceList(NamedTuple):
-    """One source's answer: ``items`` best first, and its score of every item of the table (float32 [n])."""
+class Fused(NamedTuple):
+    """The sources' lists as one.
 
-    items: Numbers
+    Attributes:
+        named: what any list names, ascending: intp [m].
+        ranks: float32 [len(SOURCES), m + 1], the reciprocal rank in each list; 0 where it is not listed.
+        scores: float32 [m + 1], their weighted sum. The last place stands for all that no list names.
+        place: int32 [n_items], where an item stands in ``named``; read only where it is named.
+    """
+
+    named: Numbers
+    ranks: Floats
     scores: Floats
+    place: NDArray[np.int32]
+
+    def of(self, items: Numbers) -> tuple[Floats, Floats]:
+        """Reciprocal ranks [len(SOURCES), n] and fused scores [n] of any items; 0 for those that no list names."""
+        at = self.place[items]
+        if len(self.named):
+            at[self.named[at.clip(0, len(self.named) - 1)] != items] = len(self.named)
+        else:
+            at[:] = 0
+        return self.ranks[:, at], self.scores[at]
 
 
-class SourceLists(NamedTuple):
-    """All sources' answers to one request; ``stale``: whether they come from a state that stands still."""
+class Known(NamedTuple):
+    """What the sources say of any items, also of those that they did not list: each maps [n] to float32 [n].
 
-    lists: Mapping[str, SourceList]
-    ranks: Mapping[str, Floats]
-    fused: Floats
-    today: Floats
-    ever: Floats
+    Attributes:
+        retrieved: log-softmax of the retriever's scores, over its own list.
+        visited: share of all of item_to_item's scores.
+        lasting: long_term's score, minus the best of its list.
+        interest: decayed acts of interest: [n] -> float32 [n, half-lives].
+        ever: number of events.
+    """
+
+    retrieved: Said
+    visited: Said
+    lasting: Said
+    interest: Said
+    ever: Said
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLists:
+    """All sources' answers to one request. Nothing here is as long as the catalogue.
+
+    Attributes:
+        lists: of every source in SOURCES, items best first.
+        fused: the lists as one.
+        known: what the sources say of any item.
+        stale: whether they come from a state that stands still.
+    """
+
+    lists: Mapping[str, Numbers]
+    fused: Fused
+    known: Known
     stale: bool
 
     def pool(self, size: int) -> Numbers:
         """The ``size`` items of largest fused rank, best first; items that no source named are left out."""
-        best = top(self.fused, size)
-        return best[self.fused[best] > 0]
-
-    def main_source(self, items: Numbers, weights: Mapping[str, float]) -> list[str]:
-        """For each item the source that speaks loudest for it."""
-        shares = np.stack([weights[name] * self.ranks[name][items] for name in SOURCES])
-        return [SOURCES[n] for n in shares.argmax(0)]
+        return self.fused.named[top(self.fused.scores[:-1], size)]
 
     def features(self, items: Numbers) -> Floats:
         """What the sources say of some items: float32 [len(items), len(SOURCE_FEATURES)]."""
-        visited, lasting = self.lists["item_to_item"].scores, self.lists["long_term"]
-        columns = [
-            log_shares(self.lists["retriever"], items),
-            np.log(visited[items] / (visited.sum() + 1e-9) + _FAINT),
-            lasting.scores[items] - (lasting.scores[lasting.items[0]] if len(lasting.items) else 0),
-            np.log1p(self.lists["trending"].scores[items]),
-            np.log1p(self.lists["popular"].scores[items]),
-            *(self.ranks[name][items] * RANK_OFFSET for name in SOURCES),
-            np.log1p(self.today[items]),
-            np.log1p(self.ever[items]),
-            self.fused[items] * RANK_OFFSET,
-        ]
-        return np.stack(columns, 1).astype(np.float32)
+        known, (ranks, fused) = self.known, self.fused.of(items)
+        out = np.empty((len(items), len(SOURCE_FEATURES)), np.float32)
+        out[:, 0] = known.retrieved(items).clip(-20, 0)
+        out[:, 1] = np.log(known.visited(items) + _FAINT)
+        out[:, 2] = known.lasting(items)
+        out[:, [3, 4, 10]] = np.log1p(known.interest(items)[:, [_TRENDING, _POPULAR, _TODAY]])
+        out[:, _RANKS] = ranks.T * np.float32(RANK_OFFSET)
+        out[:, 11] = np.log1p(known.ever(items))
+        out[:, 12] = fused * np.float32(RANK_OFFSET)
+        return out
 
 
-def log_shares(source: SourceList, items: Numbers) -> Floats:
-    """Log-softmax of a net's scores, taken over its own list so that no score of the whole catalogue is needed."""
-    if not len(source.items):
-        return np.zeros(len(items), np.float32)
-    listed = source.scores[source.items]
-    peak = listed.max()
-    total = peak + np.log(np.exp(listed - peak).sum())
-    return np.clip(source.scores[items] - total, -20, 0)
+def main_sources(features: Floats, weights: Mapping[str, float]) -> Numbers:
+    """For each item, by its source features, the source that speaks loudest for it: its place in SOURCES."""
+    return (features[:, _RANKS] * np.array([weights[name] for name in SOURCES], np.float32)).argmax(1)
 
 
-def top(scores: Floats, k: int) -> Numbers:
-    """Positions of the k largest scores, best first; equal scores in order of position."""
-    k = min(k, len(scores))
-    if k == 0:
-        return np.empty(0, np.intp)
-    best = np.argpartition(-scores, k - 1)[:k]
-    best.sort()
-    return best[np.argsort(-scores[best], kind="stable")]
+def log_total(scores: Floats) -> float:
+    """Logarithm of the sum of the exponentials of a list's scores; 0 for an empty one."""
+    if not len(scores):
+        return 0.0
+    peak = scores.max()
+    return float(peak + np.log(np.exp(scores - peak).sum()))
 
 
-def listed(scores: Floats, allowed: NDArray[np.bool_], depth: int) -> SourceList:
-    """The allowed items of positive score, best first, and the scores of all."""
-    best = top(np.where(allowed, scores, 0), depth)
-    return SourceList(best[np.where(allowed, scores, 0)[best] > 0], scores)
+def listed(named: NDArray[np.integer], scores: NDArray[np.floating], allowed: NDArray[np.bool_], depth: int) -> Numbers:
+    """The allowed ones of some distinct items whose score (one each) is positive, best first; equal ones by number."""
+    kept = np.flatnonzero(allowed[named] & (scores > 0))
+    if len(kept) > depth:
+        kept = kept[np.argpartition(-scores[kept], depth - 1)[:depth]]
+    best = kept[np.lexsort((named[kept], -scores[kept]))]
+    return named[best].astype(np.intp)
 
 
-def popularity(items: ItemTable, now_us: float) -> tuple[Floats, Floats, Floats]:
-    """Decayed acts of interest of every item at a moment, float32 [n] each: trending (7 d), popular (30 d), today."""
-    counts = interest_at(items.numbers, now_us).astype(np.float32)
-    return counts[:, _TRENDING], counts[:, _POPULAR], counts[:, _TODAY]
+def distinct(numbers: NDArray[np.integer], n_items: int) -> NDArray[np.integer]:
+    """Each number once, in no order; without sorting: one write and one read of a table of the catalogue's length."""
+    place = np.arange(len(numbers), dtype=np.int32)
+    owner = np.empty(n_items, np.int32)
+    owner[numbers] = place
+    return numbers[owner[numbers] == place]
 
 
-def fuse(
-    lists: Mapping[str, SourceList], weights: Mapping[str, float], n_items: int
-) -> tuple[dict[str, Floats], Floats]:
-    """Reciprocal ranks of each source, and their weighted sum: float32 [n_items] each; 0 where not listed."""
-    ranks, fused = {}, np.zeros(n_items, np.float32)
-    for name, source in lists.items():
-        rank = np.zeros(n_items, np.float32)
-        rank[source.items] = 1 / (RANK_OFFSET + np.arange(len(source.items), dtype=np.float32))
-        fused += np.float32(weights[name]) * rank
-        ranks[name] = rank
-    return ranks, fused
+def fuse(lists: Mapping[str, Numbers], weights: Mapping[str, float], n_items: int) -> Fused:
+    """Reciprocal rank fusion of the lists of all SOURCES, each best first."""
+    named = np.sort(distinct(np.concatenate([lists[name] for name in SOURCES]), n_items))
+    place = np.empty(n_items, np.int32)
+    place[named] = np.arange(len(named), dtype=np.int32)
+    ranks = np.zeros((len(SOURCES), len(named) + 1), np.float32)
+    for name, rank in zip(SOURCES, ranks, strict=True):
+        rank[place[lists[name]]] = _reciprocal_ranks(len(lists[name]))
+    return Fused(named, ranks, np.array([weights[name] for name in SOURCES], np.float32) @ ranks, place)
+
+
+@cache
+def _reciprocal_ranks(length: int) -> Floats:
+    return (1 / (RANK_OFFSET + np.arange(length))).astype(np.float32)

@@ -3,6 +3,7 @@
 ``settings``      the usual one: real Kafka, Redis and PostgreSQL; topics, database and folders of this test alone,
                   Redis emptied.
 ``redis_client``  a client of that Redis.
+``read_definitions``  lets Feast's definitions be imported anew with a test's settings.
 ``home``          settings without any server, in a folder of this test alone.
 ``mongo_url``     a running MongoDB, with a database of this test alone.
 ``start_stack``   starts more parts (services, the dataflow) against ``settings`` and stops them after the test.
@@ -11,6 +12,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,6 +91,22 @@ def redis_client(settings: Settings) -> Iterator[Any]:
 
     with redis.Redis.from_url(settings.redis_url) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def read_definitions() -> Callable[[Settings, pytest.MonkeyPatch], None]:
+    """Let the definitions, which read the settings once a process when they are imported, be imported with these."""
+
+    import feature_repo
+
+    def read(settings: Settings, patch: pytest.MonkeyPatch) -> None:
+        for name, value in settings.environment().items():
+            patch.setenv(name, value)
+        for name in ("sources", "user_features", "item_features", "services", "definitions"):
+            patch.delitem(sys.modules, f"feature_repo.{name}", raising=False)
+            patch.delattr(feature_repo, name, raising=False)
+
+    return read
 
 
 @pytest.fixture(scope="session")

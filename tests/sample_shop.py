@@ -7,6 +7,7 @@ so that what should come next is plain.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import numpy as np
 
@@ -66,7 +67,8 @@ def sample_events(users: int = 60, each: int = 12, seed: int = 0) -> list[Event]
     return sorted(events, key=lambda event: (event.time_us, event.event_id))
 
 
+@cache
 def sample_bundle(seed: int = 0) -> Bundle:
-    """A real bundle, by the same recipe as every other, of the sample shop."""
+    """A real bundle, by the same recipe as every other, of the sample shop; the same object every time."""
     settings = TrainingSettings(epochs=30, fine_tune_epochs=5, max_moments=60, seed=seed, threads=1)
     return train_bundle(sample_events(), sample_items(), sample_users(), settings)

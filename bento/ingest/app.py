@@ -19,6 +19,8 @@ from bento.ingest.metrics import IngestMetrics
 from bento.ingest.producer import EventLog, Headers, LogError, MessageTooLarge
 from bento.ingest.producer import Message as LogMessage
 from bento.ingest.schemas import (
+    TIMED,
+    TIMING_HEADER,
     Accepted,
     BatchAccepted,
     ErasureAccepted,
@@ -53,15 +55,16 @@ class Intake:
     async def events(self, request: Request) -> Response:
         """Answer POST /events."""
         raw = await self._body(request)
+        began = time.perf_counter()
         try:
             if raw.lstrip()[:1] == b"[":
-                return await self._array(from_json(raw))
+                return await self._array(from_json(raw), began)
             event = valid(Event, raw)
         except ValueError as error:
             self._count_rejected(error)
             raise _refusal(error) from None
-        await self._send_events([event])
-        return _created({"status": "accepted", "event_id": event.event_id})
+        timing = await self._send_events([event], began)
+        return _created({"status": "accepted", "event_id": event.event_id}, timing=timing)
 
     async def upsert(
         self, request: Request, kind: type[Message], id_field: str, entity_id: str, topic: str
@@ -85,7 +88,7 @@ class Intake:
         """Answer GET of an erasure."""
         return _created((await self.erasures.receipt(erasure_id)).model_dump(), status=200)
 
-    async def _array(self, values: list[Any]) -> Response:
+    async def _array(self, values: list[Any], began: float) -> Response:
         if len(values) > self.settings.max_batch_events:
             raise errors.Invalid(f"body: {len(values)} events; at most {self.settings.max_batch_events} at once")
         events, rejected = [], []
@@ -97,15 +100,19 @@ class Intake:
                 rejected.append({"index": index, "error": _sentence(error)})
         if not events:
             raise errors.Invalid("body: no valid event", rejected)
-        await self._send_events(events)
+        timing = await self._send_events(events, began)
         ids = [event.event_id for event in events]
-        return _created({"accepted": len(ids), "event_ids": ids, "rejected": rejected})
+        return _created({"accepted": len(ids), "event_ids": ids, "rejected": rejected}, timing=timing)
 
-    async def _send_events(self, events: Sequence[Event]) -> None:
+    async def _send_events(self, events: Sequence[Event], began: float) -> str:
+        """Into the log. Returns what ``TIMING_HEADER`` says of it; ``began``: when their check did (perf_counter)."""
         messages = [(event.user_id, event.encode()) for event in events]
+        checked = time.perf_counter()
         await self._send(self.settings.topic_events, messages, {"event_ids": [event.event_id for event in events]})
+        logged = time.perf_counter()
         for event in events:
             self.metrics.events.labels(event.event_type).inc()
+        return f"check;dur={(checked - began) * 1_000:.2f}, log;dur={(logged - checked) * 1_000:.2f}"
 
     async def _send(self, topic: str, messages: Sequence[LogMessage], details: Any, headers: Headers = ()) -> None:
         started = time.perf_counter()
@@ -195,8 +202,9 @@ def _declared_length(request: Request) -> int:
     return int(declared) if declared.isdecimal() else 0
 
 
-def _created(body: dict[str, Any], status: int = 201) -> Response:
-    return Response(orjson.dumps(body), status, media_type=JSON)
+def _created(body: dict[str, Any], status: int = 201, timing: str | None = None) -> Response:
+    headers = None if timing is None else {TIMING_HEADER: timing}
+    return Response(orjson.dumps(body), status, headers, JSON)
 
 
 def build_app() -> FastAPI:
@@ -210,7 +218,7 @@ def build_app() -> FastAPI:
     errors.install(app)
     writing = errors.documented(400, 413, 415, 422, 503)
 
-    @app.post("/events", status_code=201, responses=writing, response_model=Accepted | BatchAccepted,
+    @app.post("/events", status_code=201, responses=writing | TIMED, response_model=Accepted | BatchAccepted,
               openapi_extra=body_of(Event, array_of=Event, max_items=1000))  # fmt: skip
     async def post_events(request: Request) -> Response:
         """Take one event, or an array of up to 1,000. 201 means that the broker has acknowledged."""

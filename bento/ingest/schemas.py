@@ -11,6 +11,20 @@ from pydantic.json_schema import models_json_schema
 
 from feature_repo.events import Event, Item, Message, UserProfile
 
+TIMING_HEADER = "Server-Timing"
+TIMED: dict[int | str, dict[str, Any]] = {
+    201: {
+        "headers": {
+            TIMING_HEADER: {
+                "description": "milliseconds of each part, as W3C Server Timing writes them: `check`, the validation; "
+                "`log`, from sending to the broker's acknowledgement",
+                "schema": {"type": "string", "examples": ["check;dur=0.21, log;dur=1.93"]},
+            }
+        }
+    }
+}
+"""``responses=`` of a route whose success says how long it took."""
+
 
 class Accepted(BaseModel):
     """One event is in the log."""

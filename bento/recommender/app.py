@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import orjson
-from fastapi import FastAPI, Path, Query, Request
+from fastapi import FastAPI, Path, Query, Security
 from fastapi.responses import Response
+from fastapi.security import APIKeyHeader
 
 from bento import errors
 from bento.recommender import schemas
+from bento.recommender.direct import DirectRoute
+from bento.recommender.lookups import Lookups
 from bento.recommender.pipeline import Pipeline
 from bento.recommender.runtime import Runtime
 from feature_repo.events import Id
@@ -17,11 +20,24 @@ from feature_repo.events import Id
 UserId = Annotated[Id, Path(description="a user")]
 ItemId = Annotated[Id, Path(description="an item")]
 K = Annotated[int, Query(ge=1, description="how many; at most FRESHET_MAX_K")]
+Key = Annotated[str | None, Security(APIKeyHeader(name="X-Api-Key", auto_error=False, description="FRESHET_ADMIN_KEY"))]
+
+JSON_TYPE = (b"content-type", b"application/json")
+
+
+class Json(Response):
+    """A body of JSON with the two headers that it needs: a Response that encodes neither a second time."""
+
+    def __init__(self, body: bytes) -> None:
+        self.status_code = 200
+        self.background = None
+        self.body = body
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), JSON_TYPE]
 
 
 def answer(body: Any) -> Response:
     """A JSON answer."""
-    return Response(orjson.dumps(body), media_type="application/json")
+    return Json(orjson.dumps(body))
 
 
 def create_app() -> FastAPI:
@@ -33,11 +49,13 @@ def create_app() -> FastAPI:
         summary="fresh, labelled recommendations",
         responses=errors.documented(404, 405, 500),
     )
+    app.router.route_class = DirectRoute
     errors.install(app)
     _add_recommend(app)
     _add_lists(app)
     _add_features(app)
     _add_operation(app)
+    _add_admin(app)
     return app
 
 
@@ -46,71 +64,84 @@ def bind(app: FastAPI, runtime: Runtime) -> None:
     app.state.runtime = runtime
 
 
-def _runtime(request: Request) -> Runtime:
-    runtime: Runtime = request.app.state.runtime
+def _runtime(app: FastAPI) -> Runtime:
+    runtime: Runtime = app.state.runtime
     return runtime
 
 
-def _pipeline(request: Request) -> Pipeline:
-    return _runtime(request).pipeline
+def _pipeline(app: FastAPI) -> Pipeline:
+    return _runtime(app).pipeline
 
 
-def _encoded(request: Request, body: Any) -> Response:
-    with _runtime(request).metrics.stage("encode"):
+def _lookups(app: FastAPI) -> Lookups:
+    return _runtime(app).lookups
+
+
+def _encoded(app: FastAPI, body: Any) -> Response:
+    with _runtime(app).metrics.stage("encode"):
         return answer(body)
 
 
 def _add_recommend(app: FastAPI) -> None:
-    @app.get("/recommend", response_model=schemas.RecommendAnswer, responses=errors.documented(403, 422))
-    async def recommend(query: Annotated[schemas.RecommendQuery, Query()], request: Request) -> Response:
+    @app.get("/recommend", response_model=schemas.RecommendAnswer, responses=errors.documented(403, 422, 429))
+    async def recommend(query: Annotated[schemas.RecommendQuery, Query()]) -> Response:
         """Items for a user, best first. Never 5xx: what fails behind it is answered by a named fallback."""
-        return _encoded(request, await _pipeline(request).recommend(query.ask()))
+        return _encoded(app, await _pipeline(app).recommend(query.ask()))
 
     @app.post(
-        "/recommend", response_model=schemas.RecommendAnswer, responses=errors.documented(400, 403, 413, 415, 422)
+        "/recommend", response_model=schemas.RecommendAnswer, responses=errors.documented(400, 403, 413, 415, 422, 429)
     )
-    async def recommend_body(body: schemas.RecommendBody, request: Request) -> Response:
+    async def recommend_body(body: schemas.RecommendBody) -> Response:
         """As GET; also ranks given items, and answers an anonymous visitor from the session's events."""
-        return _encoded(request, await _pipeline(request).recommend(body.ask()))
+        return _encoded(app, await _pipeline(app).recommend(body.ask()))
 
 
 def _add_lists(app: FastAPI) -> None:
-    @app.get("/items/{item_id}/similar", response_model=schemas.SimilarAnswer, responses=errors.documented(404, 422))
-    async def similar(item_id: ItemId, request: Request, k: K = 10) -> Response:
+    @app.get(
+        "/items/{item_id}/similar", response_model=schemas.SimilarAnswer, responses=errors.documented(404, 422, 429)
+    )
+    async def similar(item_id: ItemId, k: K = 10) -> Response:
         """What people go on to after an item, then what is like it by content."""
-        return answer(_pipeline(request).similar(item_id, k))
+        return answer(_lookups(app).similar(item_id, k))
 
-    @app.get("/popular", response_model=schemas.ListAnswer, responses=errors.documented(422))
-    async def popular(request: Request, k: K = 10, category: schemas.Category | None = None) -> Response:
-        """What everybody likes now, decayed by the week."""
-        return answer(_pipeline(request).popular(k, category))
+    @app.get("/popular", response_model=schemas.ListAnswer, responses=errors.documented(422, 429))
+    async def popular(
+        k: K = 10, category: schemas.Category | None = None, order: schemas.ListOrder = "popular"
+    ) -> Response:
+        """What everybody likes now, decayed by the week; or what rises; or what is new."""
+        return answer(_lookups(app).popular(k, category, order))
 
 
 def _add_features(app: FastAPI) -> None:
     @app.get(
         "/users/{user_id}/features",
         response_model=schemas.UserFeaturesAnswer,
-        responses=errors.documented(404, 422, 503),
+        responses=errors.documented(404, 422, 429, 503),
     )
-    async def user_features(user_id: UserId, request: Request) -> Response:
+    async def user_features(user_id: UserId) -> Response:
         """A user's row as the model reads it, with the profile's segments."""
-        return answer(await _pipeline(request).user_features(user_id))
+        return answer(await _lookups(app).user_features(user_id))
 
     @app.get(
         "/items/{item_id}/features",
         response_model=schemas.ItemFeaturesAnswer,
-        responses=errors.documented(404, 422, 503),
+        responses=errors.documented(404, 422, 429, 503),
     )
-    async def item_features(item_id: ItemId, request: Request) -> Response:
+    async def item_features(item_id: ItemId) -> Response:
         """An item's counts and catalogue entry."""
-        return answer(await _pipeline(request).item_features(item_id))
+        return answer(await _lookups(app).item_features(item_id))
 
 
 def _add_operation(app: FastAPI) -> None:
-    @app.get("/model", response_model=schemas.ModelAnswer)
-    async def model(request: Request) -> Response:
+    @app.get("/model", response_model=schemas.ModelAnswer, responses=errors.documented(429))
+    async def model() -> Response:
         """The release that is served, its quality, and those that were refused."""
-        return answer(_pipeline(request).model())
+        return answer(_lookups(app).model())
+
+    @app.get("/experiments", response_model=schemas.ExperimentsAnswer, responses=errors.documented(429, 503))
+    async def experiments() -> Response:
+        """All experiments, those that run first, with results that may be looked at whenever one likes."""
+        return answer(await _runtime(app).experiments.results())
 
     @app.get("/health", response_model=schemas.Status)
     async def health() -> Response:
@@ -118,14 +149,32 @@ def _add_operation(app: FastAPI) -> None:
         return answer({"status": "ok"})
 
     @app.get("/ready", response_model=schemas.Status, responses=errors.documented(503))
-    async def ready(request: Request) -> Response:
-        """Whether a model is loaded and the items were read."""
-        missing = _pipeline(request).missing()
+    async def ready() -> Response:
+        """Whether a model is loaded, the items were read, and the process is not about to stop."""
+        missing = _runtime(app).missing()
         if missing:
             return errors.error_response(503, "not_ready", "; ".join(missing.values()), missing, {"retry-after": "1"})
         return answer({"status": "ready"})
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    async def metrics(request: Request) -> Response:
-        """Prometheus."""
-        return Response(_runtime(request).metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    async def metrics() -> Response:
+        """Prometheus; of several workers, their sum."""
+        return Response(_runtime(app).metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_admin(app: FastAPI) -> None:
+    refusals = (400, 401, 403, 409, 413, 415, 422, 503)
+
+    @app.post("/model/rollback", response_model=schemas.RollbackAnswer, responses=errors.documented(*refusals))
+    async def rollback(key: Key, body: schemas.RollbackBody | None = None) -> Response:
+        """Serve the release before again: here at once, everywhere when the registry has heard."""
+        admin = _runtime(app).admin
+        admin.check_key(key)
+        return answer(await admin.roll_back(schemas.BY_HAND if body is None else body.reason))
+
+    @app.post("/model/promote", response_model=schemas.PromoteAnswer, responses=errors.documented(404, *refusals))
+    async def promote(key: Key, body: schemas.PromoteBody) -> Response:
+        """Let the champion alias name a version, which is then loaded, tried on a share of the users, and served."""
+        admin = _runtime(app).admin
+        admin.check_key(key)
+        return answer(await admin.promote(body.version))

@@ -1,17 +1,12 @@
-"""Which model answers: follows the alias in the registry and swaps releases between two requests.
+"""One release: a model with its item table, and how it is made ready aside.
 
-A new release is loaded, verified, filled with the live items and warmed aside; then one assignment puts it into
-service, and requests under way finish with the old one. A bundle that cannot be used is refused with the
-reason, and the old release goes on. At the start it is refused by not starting.
+A release is loaded, verified, filled with the live items and warmed before anybody is answered by it.
 """
 
 from __future__ import annotations
 
-import gc
 import logging
-import os
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +17,9 @@ import numpy as np
 from redis.exceptions import RedisError
 
 from bento.recommender.catalog import Catalog
+from bento.recommender.guard import Guard
 from bento.recommender.metrics import Metrics
+from bento.recommender.shared_items import SharedItems, folder_of, remove_abandoned
 from feature_repo.events import Event
 from feature_repo.item_table import ItemTable
 from feature_repo.online import OnlineStore
@@ -30,10 +27,14 @@ from feature_repo.request_features import empty_user
 from feature_repo.state import UserState
 from infra.settings import Settings
 from models.bundle import Bundle, BundleError
+from models.index import IndexAway, open_index
 from models.scorer import Scorer
 from models.sources import Query
 
 log = logging.getLogger(__name__)
+
+FILLED_WITHIN_S = 120.0
+"""How long another worker may take to fill the item table that all share."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Release:
     Attributes:
         catalog: the items, numbered as the bundle numbers them.
         registered: the version in the registry; None for a bundle from a folder.
-        variant: the alias that it is served under.
+        variant: the alias that it is served under, or CANARY.
+        guard: how long its answers take.
     """
 
     catalog: Catalog
@@ -54,133 +56,105 @@ class Release:
     variant: str | None = None
     loaded_at: datetime | None = None
     feature_names: tuple[str, ...] = field(default=())
+    guard: Guard = field(default_factory=Guard)
+
+    def names(self) -> dict[str, str | None]:
+        """As GET /model tells it."""
+        return {"model_version": self.version, "registered_version": self.registered}
+
+    def is_same_as(self, other: Release) -> bool:
+        """Whether it is the same model in the same memory, under whatever alias."""
+        return self.scorer is other.scorer and self.catalog is other.catalog
 
 
-class Releases:
-    """Holds the current release and looks for the next one.
+class Loader:
+    """Makes releases ready.
 
     Args:
-        settings: bundle_dir, model_alias, candidates, release_poll_s, feature_ttl_s.
+        settings: candidates, feature_ttl_s, max_items, recommender_workers, and those of registry and index.
         store: reads item rows.
-
-    Attributes:
-        current: the release that answers now; replaced as a whole.
-        refused: registry version -> why it is not served.
-        trouble: why the last look at the registry brought nothing; empty when nothing is wrong.
     """
 
     def __init__(self, settings: Settings, store: OnlineStore, metrics: Metrics) -> None:
-        self.refused: dict[str, str] = {}
         self._settings = settings
         self._store = store
         self._metrics = metrics
-        self.trouble = ""
-        self.current = Release(Catalog(store, ItemTable(()), settings.feature_ttl_s))
 
-    def start(self) -> None:
-        """Load the first release: the folder's, else the champion; none yet is no error.
+    def empty(self) -> Release:
+        """A release without a model; its table is not filled yet."""
+        return Release(Catalog(self._store, ItemTable(()), self._settings.feature_ttl_s))
+
+    def downloaded(self, version: str, variant: str, *, at_start: bool = False) -> Release:
+        """A version of the registry, ready.
 
         Raises:
             BundleError: it cannot be used; the message names the file or feature.
+            Anything else: registry or Redis are away.
         """
-        if self._settings.bundle_dir is not None:
-            self._take(self._prepared(self._settings.bundle_dir, None, at_start=True))
-            return
-        # Asked again soon anyway: MLflow's own patience, minutes of it, would only delay the start.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        self.check(at_start=True)
-        if self.current.scorer is None:
-            self._fill(self.current.catalog, at_start=True)
-            self._metrics.show_release(None, None)
-
-    def follow(self, stop: threading.Event) -> None:
-        """Look for a new champion until told to stop; never raises."""
-        while not stop.wait(self._settings.release_poll_s):
-            self.check()
-
-    def check(self, at_start: bool = False) -> bool:
-        """Take the champion into service when it is a new one. Returns whether it was.
-
-        Raises:
-            BundleError: only at the start.
-        """
-        version = None
-        try:
-            version = self._champion()
-            if version is None or version == self.current.registered or version in self.refused:
-                return False
-            self._take(self._downloaded(version, at_start))
-        except BundleError as error:
-            if at_start:
-                raise BundleError(f"version {version}: {error}") from error
-            self._refuse(str(version), error)
-            return False
-        except Exception as error:
-            self._say(f"the registry's champion could not be taken into service: {error}")
-            return False
-        self.trouble = ""
-        return True
-
-    def _champion(self) -> str | None:
-        from models.registry import champion
-
-        return champion(self._settings, self._settings.model_alias)
-
-    def _downloaded(self, version: str, at_start: bool) -> Release:
         from models.registry import download
 
         with tempfile.TemporaryDirectory(prefix="freshet-release-") as folder:
-            return self._prepared(download(self._settings, version, Path(folder)), version, at_start)
+            return self.prepared(download(self._settings, version, Path(folder)), version, variant, at_start=at_start)
 
-    def _prepared(self, path: Path, registered: str | None, at_start: bool) -> Release:
+    def prepared(self, path: Path, registered: str | None, variant: str, *, at_start: bool = False) -> Release:
+        """A bundle in a folder, ready. Raises as ``downloaded``."""
         bundle = Bundle.load(path)
         bundle.check_features()
-        table = bundle.new_item_table()
-        scorer = Scorer(bundle, table, self._settings.candidates)
-        catalog = Catalog(self._store, table, self._settings.feature_ttl_s, changed=lambda _: scorer.sync())
-        self._fill(catalog, at_start)
-        _warm(scorer, table.ids[:20])
+        try:
+            return self._made(bundle, registered, variant, at_start=at_start)
+        except (BundleError, IndexAway, RedisError, OSError):
+            raise
+        except Exception as error:  # what does not fit together shows in many ways
+            raise BundleError(f"it cannot be made ready: {type(error).__name__}: {error}") from error
+
+    def _made(self, bundle: Bundle, registered: str | None, variant: str, *, at_start: bool) -> Release:
+        shared = self._shared_items(bundle)
+        table = bundle.new_item_table(shared.arrays if shared else None)
+        index = open_index(self._settings, bundle)
+        scorer = Scorer(bundle, table, self._settings.candidates, index, self._metrics.index_away.inc)
+        catalog = Catalog(self._store, table, self._settings.feature_ttl_s, scorer.sync, shared)
+        self.fill(catalog, at_start=at_start)
         return Release(
             catalog=catalog,
             bundle=bundle,
             scorer=scorer,
             version=bundle.version,
             registered=registered,
-            variant=self._settings.model_alias,
+            variant=variant,
             loaded_at=datetime.now(UTC),
             feature_names=bundle.feature_names,
         )
 
-    def _fill(self, catalog: Catalog, at_start: bool) -> None:
+    def fill(self, catalog: Catalog, *, at_start: bool = False) -> None:
+        """Read all items. At the start Redis may be away."""
+        until = time.monotonic() + FILLED_WITHIN_S
         try:
             catalog.catch_up()
+            while catalog.age_s() is None and time.monotonic() < until:  # another worker is at it
+                time.sleep(0.1)
+                catalog.catch_up()
         except (RedisError, OSError) as error:
             # Later a new release must not come with an empty table; at the start there is no better one.
             if not at_start:
                 raise
             log.warning("starting without items: Redis is away: %s", error)
+        if catalog.age_s() is None and not at_start:
+            raise TimeoutError(f"the item table was not filled within {FILLED_WITHIN_S:.0f} s")
 
-    def _take(self, release: Release) -> None:
-        self.current = release
-        self._metrics.show_release(release.version, release.variant)
-        log.info("release %s is served", release.version, extra={"registered": release.registered})
-        # Out of the collector's sight, without collecting: that would stop the requests.
-        gc.freeze()
-
-    def _refuse(self, version: str, error: BundleError) -> None:
-        self.refused[version] = str(error)
-        self._metrics.refused.inc()
-        log.error("release %s is refused, %s goes on: %s", version, self.current.version, error)
-
-    def _say(self, trouble: str) -> None:
-        if trouble != self.trouble:
-            log.warning(trouble)
-        self.trouble = trouble
+    def _shared_items(self, bundle: Bundle) -> SharedItems | None:
+        if self._settings.recommender_workers == 1:
+            return None
+        remove_abandoned(self._settings.home)
+        folder = folder_of(self._settings.home, bundle.version)
+        return SharedItems(folder, bundle.categories, self._settings.max_items)
 
 
-def _warm(scorer: Scorer, item_ids: Sequence[str]) -> None:
+def warm(release: Release) -> None:
     """Run every path once, so that no visitor pays for first use."""
+    scorer = release.scorer
+    if scorer is None:
+        return
+    item_ids: Sequence[str] = scorer.items.ids[:20]
     now_us = time.time() * 1e6
     state = UserState()
     for item_id in item_ids:

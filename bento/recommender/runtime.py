@@ -8,12 +8,23 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from bento.recommender.admin import Admin
 from bento.recommender.catalog import follow
+from bento.recommender.experiments import Experiments
+from bento.recommender.fallback import Ladder
 from bento.recommender.impressions import Impressions
+from bento.recommender.load import Load
+from bento.recommender.lookups import Lookups
 from bento.recommender.metrics import Metrics
+from bento.recommender.paging import Pages
 from bento.recommender.pipeline import Pipeline
-from bento.recommender.release import Releases
+from bento.recommender.releases import Releases
+from bento.recommender.rules import SeenRule
+from bento.recommender.shadow import Shadows
 from bento.recommender.visitors import Visitors
+from bento.recommender.workers import metrics_folder
+from bento.stopping import Drain
+from bento.tracing import Tracer
 from feature_repo.online import OnlineStore
 from feature_repo.schema import ITEM_CATALOG, ITEM_FEATURES
 from infra.settings import Settings
@@ -27,11 +38,31 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.metrics = Metrics()
+        workers = settings.recommender_workers
+        self.metrics = Metrics(metrics_folder(settings.home) if workers > 1 else None)
+        self.load = Load(settings, self.metrics)
+        self.drain = Drain(settings.drain_s)
+        self.tracer = Tracer("recommender", settings.trace_share)
         self.releases = Releases(settings, _item_store(settings), self.metrics)
-        self.visitors = Visitors(settings)
+        self.visitors = Visitors(settings, self.metrics, SeenRule.of(settings).view)
         self.impressions = Impressions(settings, self.metrics)
-        self.pipeline = Pipeline(settings, self.releases, self.visitors, self.impressions, self.metrics)
+        self.pages = Pages(settings, self.metrics)
+        self.experiments = Experiments(settings, self.releases, self.metrics)
+        self.shadows = Shadows(settings, self.releases, self.impressions, self.metrics, lambda: self.load.under_way)
+        ladder = Ladder(settings, self.metrics)
+        self.pipeline = Pipeline(
+            settings,
+            self.releases,
+            self.visitors,
+            self.impressions,
+            self.pages,
+            ladder=ladder,
+            experiments=self.experiments,
+            shadows=self.shadows,
+            metrics=self.metrics,
+        )
+        self.lookups = Lookups(settings, self.releases, self.visitors, ladder)
+        self.admin = Admin(settings, self.releases)
         self._stop = threading.Event()
 
     def start(self) -> None:
@@ -43,17 +74,29 @@ class Runtime:
         releases = self.releases
         releases.start()
         self.metrics.follow_table(lambda: releases.current.catalog)
+        self.metrics.watch(self.load.show)
         self.impressions.start()
-        arguments = (lambda: releases.current.catalog, self.settings.item_refresh_s, self._stop)
+        self.pages.start()
+        self.experiments.start()
+        self.shadows.start()
+        arguments = (releases.catalogs, self.settings.item_refresh_s, self._stop)
         threading.Thread(target=follow, args=arguments, name="items", daemon=True).start()
         if self.settings.bundle_dir is None:
             threading.Thread(target=releases.follow, args=(self._stop,), name="releases", daemon=True).start()
 
+    def missing(self) -> dict[str, str]:
+        """What stands between this process and readiness: part -> what to do; empty when it is ready."""
+        return {"process": "it is about to stop"} if self.drain.begun else self.lookups.missing()
+
     async def close(self) -> None:
         """Stop the threads and send what impressions wait."""
         self._stop.set()
+        self.experiments.close()
+        self.shadows.close()
         self.impressions.close()
+        self.pages.close()
         await self.visitors.close()
+        self.metrics.close()
 
 
 def _item_store(settings: Settings) -> OnlineStore:

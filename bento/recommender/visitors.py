@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-import redis.asyncio
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.retry import Retry
-
+from bento.recommender.breaker import Breaker
+from bento.recommender.connection import StoreAway
+from bento.recommender.last_known import LastKnown, Raw
+from bento.recommender.metrics import Metrics
+from bento.recommender.reader import Reader
 from feature_repo.admission import Admission
 from feature_repo.events import Event
 from feature_repo.online import EntityRequest, OnlineRow, ViewCodec, if_fresh
@@ -29,10 +27,8 @@ from feature_repo.state import Row, UserState
 from infra.settings import Settings
 
 _USER_CODEC = ViewCodec(USER_FEATURES)
-
-
-class StoreAway(Exception):
-    """Redis did not answer within FRESHET_DEPENDENCY_TIMEOUT_S."""
+SEEN_ITEMS = replace(USER_SEEN, fields={"seen_items": USER_SEEN.fields["seen_items"]})
+"""What of user_seen a request needs where an item that was ever seen is hidden."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +42,10 @@ class Visitor:
         segments: the profile.
         profile_us: when the profile was written; None without one.
         favourites: item id -> share of events in the visitor's segments; read only where there is no row.
+        seen_us: last times of ``seen``, microseconds since the epoch; empty: not read, or a row from before.
+        seen_types: types of all acts on them; empty likewise.
+        version: the stored bytes that all this was made of; None: nothing was stored, or could be read.
+        live: whether these were read now; else they are what this process read last.
     """
 
     row: Row | None = None
@@ -54,6 +54,14 @@ class Visitor:
     segments: Sequence[str] = ()
     profile_us: int | None = None
     favourites: Mapping[str, float] = field(default_factory=dict)
+    seen_us: Sequence[int] = ()
+    seen_types: Sequence[int] = ()
+    version: bytes | None = None
+    live: bool = True
+
+    def unranked(self) -> Visitor:
+        """What is known of whom no model is asked about: what is not to be shown to him."""
+        return Visitor(seen=self.seen, seen_us=self.seen_us, seen_types=self.seen_types)
 
 
 NOBODY = Visitor()
@@ -77,64 +85,107 @@ def session_visitor(events: Sequence[Event], now_us: int, settings: Settings) ->
     row = if_fresh(USER_FEATURES, row, now_us, settings.feature_ttl_s)
     if row is None:
         return NOBODY
-    return Visitor(row=row.features, time_us=row.time_us, seen=tuple(state.seen_items))
+    return Visitor(
+        row=row.features,
+        time_us=row.time_us,
+        seen=tuple(state.seen_items),
+        seen_us=state.seen_us.tolist(),
+        seen_types=state.seen_types.tolist(),
+    )
 
 
 class Visitors:
     """Reads single entities on the request path, without blocking the event loop.
 
     Args:
-        settings: redis_url, dependency_timeout_s, feature_ttl_s.
+        settings: redis_url, dependency_timeout_s, feature_ttl_s, last_known_users, last_known_s, last_known_mb.
+        metrics: told whether Redis is up.
+        seen_view: user_seen, or what of it is needed.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        timeout = settings.dependency_timeout_s
+    def __init__(self, settings: Settings, metrics: Metrics, seen_view: View = SEEN_ITEMS) -> None:
         self._ttl_s = settings.feature_ttl_s
-        # One retry, at once, and only of a broken connection: what a restarted Redis leaves in the pool.
-        retry = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
-        self._client: Any = redis.asyncio.from_url(
-            settings.redis_url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry
-        )
-        self._user = _request(USER_FEATURES, USER_SEEN, USER_PROFILE)
+        self._user = _request(USER_FEATURES, seen_view, USER_PROFILE)
         self._item = _request(ITEM_FEATURES, ITEM_CATALOG)
         self._favourites = _request(SEGMENT_FAVOURITES)
+        self._last = LastKnown(settings.last_known_users, settings.last_known_s, settings.last_known_mb * 2**20)
+        trial = self._user.command(self._user.key(""))
+        breaker = Breaker("redis", metrics)
+        self._reader = Reader(settings.redis_url, settings.dependency_timeout_s, trial, breaker, self._last.keep)
 
-    async def read(self, user_id: str, now_us: int) -> Visitor:
-        """A user as of now; raises StoreAway."""
-        rows = await self._read(self._user, user_id, now_us)
+    async def read(self, user_id: str, now_us: int, within_s: float = float("inf")) -> Visitor:
+        """A user as of now.
+
+        Args:
+            within_s: the longest wait, if it is shorter than the setting's.
+
+        Raises:
+            StoreAway: Redis does not answer in time. Who is remembered is not waited for as long as others.
+        """
+        key = self._user.key(user_id)
+        raw = await self._reader.read(key, self._user.command(key), key in self._last, within_s)
+        visitor = self._visitor(raw, self._last.keep(key, raw), now_us)
+        if visitor.row is not None or not visitor.segments:
+            return visitor
+        found = await asyncio.gather(*(self._favourites_of(segment, within_s) for segment in visitor.segments))
+        return replace(visitor, favourites=self._shares(found, now_us))
+
+    def remembered(self, user_id: str, now_us: int) -> Visitor | None:
+        """A user as he was read last; None when that is too long ago, or never was."""
+        known = self._last.get(self._user.key(user_id))
+        if known is None:
+            return None
+        visitor = self._visitor(*known, now_us, live=False)
+        if visitor.row is not None or not visitor.segments:
+            return visitor
+        found = [self._last.get(self._favourites.key(segment)) for segment in visitor.segments]
+        return replace(visitor, favourites=self._shares([each[0] for each in found if each], now_us))
+
+    async def read_item(self, item_id: str, now_us: int) -> dict[str, OnlineRow | None]:
+        """An item's rows by view, as of now; raises StoreAway."""
+        raw = await self._reader.read(b"", self._item.command(self._item.key(item_id)))
+        return self._fresh(self._item, raw, now_us)
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        await self._reader.close()
+
+    def _visitor(self, raw: Raw, version: bytes, now_us: int, live: bool = True) -> Visitor:
+        rows = self._fresh(self._user, raw, now_us)
         user, seen, profile = rows[USER_FEATURES.name], rows[USER_SEEN.name], rows[USER_PROFILE.name]
-        segments = tuple(profile.features["segments"] or ()) if profile else ()
         return Visitor(
             row=user.features if user else None,
             time_us=user.time_us if user else None,
             seen=(seen.features["seen_items"] or ()) if seen else (),
-            segments=segments,
+            segments=tuple(profile.features["segments"] or ()) if profile else (),
             profile_us=profile.time_us if profile else None,
-            favourites=await self._favourites_of(segments, now_us) if user is None and segments else {},
+            seen_us=(seen.features.get("seen_us") or ()) if seen else (),
+            seen_types=(seen.features.get("seen_types") or ()) if seen else (),
+            version=version,
+            live=live,
         )
 
-    async def read_item(self, item_id: str, now_us: int) -> dict[str, OnlineRow | None]:
-        """An item's rows by view, as of now; raises StoreAway."""
-        return await self._read(self._item, item_id, now_us)
+    async def _favourites_of(self, segment: str, within_s: float) -> Raw:
+        key = self._favourites.key(segment)
+        try:
+            raw: Raw = await self._reader.read(key, self._favourites.command(key), key in self._last, within_s)
+        except StoreAway:
+            if (known := self._last.get(key)) is None:
+                raise
+            return known[0]
+        self._last.keep(key, raw)
+        return raw
 
-    async def close(self) -> None:
-        """Give the connections back."""
-        await self._client.aclose()
-
-    async def _favourites_of(self, segments: Sequence[str], now_us: int) -> dict[str, float]:
-        found = await asyncio.gather(*(self._read(self._favourites, segment, now_us) for segment in segments))
+    def _shares(self, found: Iterable[Raw], now_us: int) -> dict[str, float]:
         shares: dict[str, float] = {}
-        for row in (rows[SEGMENT_FAVOURITES.name] for rows in found):
+        for raw in found:
+            row = self._fresh(self._favourites, raw, now_us)[SEGMENT_FAVOURITES.name]
             if row is not None:
                 for item_id, share in zip(row.features["items"] or (), row.features["scores"] or (), strict=False):
                     shares[item_id] = shares.get(item_id, 0.0) + share
         return shares
 
-    async def _read(self, request: EntityRequest, entity_id: str, now_us: int) -> dict[str, OnlineRow | None]:
-        try:
-            raw = await self._client.hmget(request.key(entity_id), request.hash_fields)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreAway(str(error)) from None
+    def _fresh(self, request: EntityRequest, raw: Raw, now_us: int) -> dict[str, OnlineRow | None]:
         rows = request.decode(raw)
         return {view.name: if_fresh(view, rows[view.name], now_us, self._ttl_s) for view in request.views}
 

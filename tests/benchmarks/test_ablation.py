@@ -6,20 +6,38 @@ import numpy as np
 import pytest
 
 from benchmarks.ablation import FEATURE_GROUPS, without_group, without_source
+from feature_repo.state import HALF_LIVES
 from models.fusion import RANK_WEIGHTS
-from models.sources import RANK_OFFSET, SOURCE_FEATURES, SOURCES, SourceList, SourceLists, fuse
+from models.sources import (
+    RANK_OFFSET,
+    SOURCE_FEATURES,
+    SOURCES,
+    Floats,
+    Known,
+    Numbers,
+    Said,
+    SourceLists,
+    fuse,
+)
 
 
 def answers(lists: dict[str, list[int]]) -> SourceLists:
     """Sources that name some of six items, with falling scores."""
-    told = {}
-    for name in SOURCES:
+    told = {name: np.array(lists.get(name, []), np.intp) for name in SOURCES}
+
+    def said(source: str) -> Said:
         scores = np.zeros(6, np.float32)
-        named = lists.get(name, [])
-        scores[named] = np.arange(len(named), 0, -1)
-        told[name] = SourceList(np.array(named, np.intp), scores)
-    ranks, fused = fuse(told, RANK_WEIGHTS, 6)
-    return SourceLists(told, ranks, fused, np.ones(6, np.float32), np.ones(6, np.float32), stale=False)
+        scores[told[source]] = np.arange(len(told[source]), 0, -1)
+        return lambda items: scores[items]
+
+    def interest(items: Numbers) -> Floats:
+        counts = np.ones((len(items), len(HALF_LIVES)), np.float32)
+        for source, half_life in (("trending", "7d"), ("popular", "30d")):
+            counts[:, list(HALF_LIVES).index(half_life)] = said(source)(items)
+        return counts
+
+    known = Known(said("retriever"), said("item_to_item"), said("long_term"), interest, lambda items: items * 0 + 1)
+    return SourceLists(told, fuse(told, RANK_WEIGHTS, 6), known, stale=False)
 
 
 LISTS = {"retriever": [0, 1, 2], "item_to_item": [2, 3], "long_term": [4], "trending": [5, 0], "popular": [5]}

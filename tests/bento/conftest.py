@@ -1,8 +1,10 @@
 """A shop in Redis and the recommender over HTTP, for the recommender's tests.
 
 ``bundle_dir``   a real bundle of the sample shop, trained once a session.
+``second_dir``   another one of the same shop.
 ``shop``         the sample shop's rows in the test's Redis, as the stream writes them.
 ``steady_api``   one such application for the whole session, for requests that are refused.
+``impressions``  ``impressions(settings, count)``: the first messages of topic impressions.
 ``serve``        ``serve(settings)`` runs the real application in this process behind a real HTTP server.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -21,6 +24,7 @@ import httpx
 import pytest
 import redis
 import uvicorn
+from confluent_kafka import Consumer
 
 from feature_repo.events import Event, Item, UserProfile
 from feature_repo.online import OnlineStore
@@ -97,10 +101,24 @@ def bundle_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sample_bundle().save(tmp_path_factory.mktemp("bundle"))
 
 
+@pytest.fixture(scope="session")
+def second_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another bundle of the same shop."""
+    from sample_shop import sample_bundle
+
+    return sample_bundle(seed=1).save(tmp_path_factory.mktemp("second"))
+
+
 @pytest.fixture
 def stocked() -> Callable[[str], Shop]:
     """``stocked(redis_url)``: the sample shop in another Redis."""
     return _stocked
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """As everywhere, but lists are not left to chance: no place is given to new items."""
+    return settings.model_copy(update={"explore_share": 0.0})
 
 
 @pytest.fixture
@@ -158,6 +176,32 @@ def steady_api(servers: Any, bundle_dir: Path) -> Iterator[Any]:
     _stocked(servers.settings.redis_url)
     with served(servers.settings.model_copy(update={"bundle_dir": bundle_dir})) as client:
         yield client
+
+
+@pytest.fixture
+def impressions() -> Callable[[Settings, int], list[Any]]:
+    """``impressions(settings, count)``: the first messages of topic impressions, fewer if no more come."""
+    return _impressions
+
+
+def _impressions(settings: Settings, count: int) -> list[Any]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap_servers,
+            "group.id": uuid.uuid4().hex,
+            "auto.offset.reset": "earliest",
+            "session.timeout.ms": 6000,
+        }
+    )
+    consumer.subscribe([settings.topic_impressions])
+    found: list[Any] = []
+    until = time.monotonic() + 30
+    while len(found) < count and time.monotonic() < until:
+        message = consumer.poll(0.2)
+        if message is not None and message.error() is None:
+            found.append(message)
+    consumer.close()
+    return found
 
 
 @pytest.fixture

@@ -84,6 +84,25 @@ def test_a_201_is_in_the_log_keyed_by_user(stack: Stack, client: httpx.Client) -
     assert message.partition() == (murmur2(b"u1") & 0x7FFFFFFF) % stack.settings.topic_partitions
 
 
+def timing_of(answer: httpx.Response) -> dict[str, float]:
+    """Server-Timing: name -> milliseconds."""
+    return {
+        part.split(";dur=")[0]: float(part.split(";dur=")[1]) for part in answer.headers["server-timing"].split(", ")
+    }
+
+
+def test_a_201_says_how_long_check_and_log_took(client: httpx.Client) -> None:
+    for body in (CLICK, [CLICK, CLICK]):
+        began = time.perf_counter()
+        answer = client.post("/events", json=body)
+        took_ms = (time.perf_counter() - began) * 1_000
+        timing = timing_of(answer)
+        assert set(timing) == {"check", "log"} and min(timing.values()) > 0 and sum(timing.values()) <= took_ms
+    assert "server-timing" not in client.post("/events", json={}).headers
+    created = client.get("/openapi.json").json()["paths"]["/events"]["post"]["responses"]["201"]
+    assert "log" in created["headers"]["Server-Timing"]["description"]
+
+
 def test_a_given_event_id_and_timestamp_are_kept(stack: Stack, client: httpx.Client) -> None:
     answer = client.post("/events", json=CLICK | {"event_id": "mine-1", "timestamp": "2024-05-06T07:08:09+02:00"})
     assert answer.json() == {"status": "accepted", "event_id": "mine-1"}

@@ -32,7 +32,9 @@ def own_redis(home: Settings, start_stack: Callable[..., Any]) -> Any:
 @pytest.fixture
 def api(own_redis: Any, bundle_dir: Any, serve: Callable[[Settings], Any], stocked: Callable[[str], Any]) -> Any:
     stocked(own_redis.settings.redis_url)
-    return serve(own_redis.settings.model_copy(update={"bundle_dir": bundle_dir, "item_refresh_s": 0.1}))
+    return serve(
+        own_redis.settings.model_copy(update={"bundle_dir": bundle_dir, "item_refresh_s": 0.1, "explore_share": 0.0})
+    )
 
 
 def test_a_killed_redis_gives_labelled_answers_and_its_return_personal_ones(
@@ -42,8 +44,12 @@ def test_a_killed_redis_gives_labelled_answers_and_its_return_personal_ones(
     popular = ids(recommend(api, "nobody-yet"))
     assert before["fallback"] is None
     own_redis.kill("redis")
-    away = recommend(api)
+    known = recommend(api)
+    assert known["fallback"] == "last_known" and known["feature_age_ms"] > before["feature_age_ms"]
+    assert ids(known) == ids(before)
+    away = recommend(api, "user-2")
     assert away["fallback"] == "popular" and away["feature_age_ms"] is None and ids(away) == popular
+    assert 'freshet_recommender_dependency_up{dependency="redis"} 0.0' in api.get("/metrics").text
     assert api.get("/ready").status_code == 200
     refusal = api.get("/users/user-1/features")
     assert refusal.status_code == 503 and refusal.json()["error"]["code"] == "unavailable"
@@ -54,8 +60,9 @@ def test_a_killed_redis_gives_labelled_answers_and_its_return_personal_ones(
     assert api.get("/model").json()["item_table_age_s"] > 0.4
     own_redis.restart("redis")
     stocked(own_redis.settings.redis_url).click("user-1", "kitchen-1")
-    back = recommend(api)
-    assert back["fallback"] is None and back["feature_age_ms"] < 10_000
+    back = eventually(lambda: (answer := recommend(api))["fallback"] is None and answer, within_s=2)
+    assert back["feature_age_ms"] < 10_000
+    assert 'freshet_recommender_dependency_up{dependency="redis"} 1.0' in api.get("/metrics").text
     eventually(lambda: api.get("/model").json()["item_table_age_s"] < 0.3, within_s=5)
 
 
@@ -70,9 +77,9 @@ def frozen(own_redis: Any) -> Iterator[Callable[[], None]]:
 def test_a_redis_that_hangs_costs_no_more_than_the_timeout(api: Any, frozen: Callable[[], None]) -> None:
     recommend(api)
     frozen()
-    for _ in range(3):
+    for user_id, fallback in (("user-1", "last_known"), ("user-2", "popular"), ("user-3", "popular")):
         started = time.monotonic()
-        assert recommend(api)["fallback"] == "popular"
+        assert recommend(api, user_id)["fallback"] == fallback
         assert time.monotonic() - started < 0.25 * 2 + 0.2
 
 
@@ -110,6 +117,44 @@ def test_a_dead_broker_delays_nothing_and_its_impressions_are_counted_as_dropped
         assert recommend(api)["took_ms"] < 200
     dropped = 'freshet_recommender_impressions_total{outcome="dropped"} 20.0'
     eventually(lambda: dropped in api.get("/metrics").text, within_s=10)
+
+
+def test_a_broker_that_comes_back_gets_impressions_again(
+    *,
+    settings: Settings,
+    home: Settings,
+    shop: Any,
+    bundle_dir: Any,
+    serve: Callable[[Settings], Any],
+    start_stack: Callable[..., Any],
+    eventually: Callable[..., Any],
+) -> None:
+    broker = start_stack(home, "kafka")
+    own = {"kafka_bootstrap_servers": broker.settings.kafka_bootstrap_servers, "broker_timeout_s": 0.5}
+    topic = {"topic_impressions": broker.settings.topic_impressions, "bundle_dir": bundle_dir}
+    api = serve(settings.model_copy(update=own | topic))
+
+    def line(name: str) -> float:
+        return float(api.get("/metrics").text.partition(f"freshet_recommender_{name} ")[2].partition("\n")[0] or 0)
+
+    def sent() -> float:
+        recommend(api)
+        return line('impressions_total{outcome="sent"}')
+
+    def dropped() -> bool:
+        recommend(api)
+        return line('dependency_up{dependency="kafka"}') == 0
+
+    eventually(sent, within_s=20)
+    broker.kill("kafka")
+    eventually(dropped, within_s=20)
+    before = line('impressions_total{outcome="dropped"}')
+    recommend(api)
+    eventually(lambda: line('impressions_total{outcome="dropped"}') > before, within_s=5)
+    broker.restart("kafka")
+    so_far = sent()
+    eventually(lambda: sent() > so_far, within_s=20)
+    assert line('dependency_up{dependency="kafka"}') == 1
 
 
 def test_with_no_champion_it_starts_answers_popular_and_is_not_ready(

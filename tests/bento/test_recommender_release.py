@@ -8,41 +8,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from sample_shop import sample_bundle
 
+from benchmarks.serving.bad_bundles import altered, other_features, saved
 from infra.settings import Settings
 from models import registry
 from models.bundle import Bundle, BundleError
 
 
-@pytest.fixture(scope="session")
-def second_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another bundle of the same shop."""
-    return sample_bundle(seed=1).save(tmp_path_factory.mktemp("second"))
-
-
 @pytest.fixture
 def foreign_dir(bundle_dir: Path, tmp_path: Path) -> Path:
     """A bundle whose ranker was trained on another feature list, with hashes that fit."""
-    bundle = Bundle.load(bundle_dir)
-    assert bundle.ranker is not None
-    text = bundle.ranker.text.replace("item_rising", "item_falling")
-    names = tuple(name.replace("item_rising", "item_falling") for name in bundle.feature_names)
-    return replace(bundle, ranker=type(bundle.ranker)(text), feature_names=names).save(tmp_path / "foreign")
-
-
-def altered(bundle_dir: Path, to: Path) -> Path:
-    """A copy with one byte changed after the hashes were taken."""
-    Bundle.load(bundle_dir).save(to)
-    text = (to / "items.json").read_text()
-    (to / "items.json").write_text(text.replace("garden-1", "garden-X", 1))
-    return to
+    return saved(bundle_dir, other_features, tmp_path / "foreign")
 
 
 def promoted(settings: Settings, bundle_dir: Path) -> str:
@@ -77,7 +58,7 @@ def test_releases_follow_the_alias_without_a_failed_request_and_bad_ones_are_ref
     eventually: Callable[..., Any],
 ) -> None:
     first = promoted(settings, bundle_dir)
-    api = serve(settings.model_copy(update={"release_poll_s": 0.1}))
+    api = serve(settings.model_copy(update={"release_poll_s": 0.1, "canary_share": 0.0}))
     assert api.get("/model").json()["registered_version"] == first
     stream = Requests(str(api.base_url))
 
@@ -89,6 +70,8 @@ def test_releases_follow_the_alias_without_a_failed_request_and_bad_ones_are_ref
     bad = promoted(settings, foreign_dir)
     refused = eventually(lambda: api.get("/model").json()["refused"], within_s=20)
     assert "item_falling" in refused[bad] and serving(second) and api.get("/ready").status_code == 200
+    eventually(lambda: registry.champion(settings, settings.model_alias) == second, within_s=20)
+    assert api.get("/model").json()["previous"]["registered_version"] == first
     registry.promote(settings, first, settings.model_alias)
     eventually(lambda: serving(first), within_s=20)
     expected = [Bundle.load(path).version for path in (bundle_dir, second_dir, bundle_dir)]
@@ -102,6 +85,16 @@ def test_releases_follow_the_alias_without_a_failed_request_and_bad_ones_are_ref
     assert "freshet_recommender_model_refused_total 1.0" in metrics
     assert "freshet_recommender_model_swaps_total 3.0" in metrics
     assert f'version="{expected[0]}"' in metrics and f'version="{expected[1]}"' not in metrics
+
+
+def test_an_mlflow_that_is_away_shows_in_the_metrics_and_delays_no_answer(
+    settings: Settings, shop: Any, serve: Callable[[Settings], Any], eventually: Callable[..., Any]
+) -> None:
+    away = {"mlflow_tracking_uri": "http://127.0.0.1:1", "release_poll_s": 0.05}
+    api = serve(settings.model_copy(update=away))
+    eventually(lambda: 'dependency_up{dependency="mlflow"} 0.0' in api.get("/metrics").text, within_s=60)
+    answer = api.get("/recommend?user_id=user-1").json()
+    assert answer["fallback"] == "popular" and answer["took_ms"] < 1_000
 
 
 class Requests(threading.Thread):

@@ -86,7 +86,15 @@ def test_we_write_the_bytes_that_push_writes(store, online, states, redis_client
 
 
 def test_catalogue_rows_agree_for_every_type_of_field(store, online):
-    entry = Item(item_id="ü1", title="Ünter", categories=["a", "b"], published_at="1931-05-01", price=3.5)
+    entry = Item(
+        item_id="ü1",
+        title="Ünter",
+        categories=["a", "b"],
+        published_at="1931-05-01",
+        price=3.5,
+        in_stock=False,
+        expires_at="2099-01-01",
+    )
     bare = Item(item_id="bare")
     online.write({ITEM_CATALOG.name: {item.item_id: (item.row(), START * 10**6) for item in (entry, bare)}})
     answer = store.get_online_features(every_feature(ITEM_CATALOG), [{"item_id": "ü1"}, {"item_id": "bare"}]).to_dict()

@@ -1,4 +1,4 @@
-"""The materialize flow through the SDK: it brings offline rows online, but nobody who is erased meanwhile."""
+"""The work of the materialize flow by the SDK: offline rows come online, but nobody who is erased meanwhile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from feature_repo.online import OnlineStore
 from feature_repo.schema import USER_FEATURES, USER_PROFILE, USER_SEEN, VIEWS
 from feature_repo.store import apply_definitions, open_store
 from flows.backfill import write_history
-from flows.materialize import materialize
+from flows.materialize import bring_online, offline_rows
 from infra.settings import Settings
 
 
@@ -27,7 +27,7 @@ def test_users_who_are_erased_meanwhile_do_not_come_back(definitions: Settings, 
     apply_definitions(open_store(definitions))
     with closing(Erasures(definitions.database_url)) as erasures:
         erasures.request("anna")
-    materialize.fn()
+    bring_online.fn(definitions, list(offline_rows(definitions)), datetime.now(UTC))
     online = OnlineStore(redis_client, VIEWS)
     for view in (USER_FEATURES, USER_SEEN, USER_PROFILE):
         anna, bert = online.read(view.name, ["anna", "bert"])

@@ -30,7 +30,7 @@ VALUES: dict[Dtype, st.SearchStrategy[Any]] = {
     "int64": integers,
     "float32": floats,
     "strings": st.lists(texts, max_size=5),
-    "int64s": st.lists(integers, max_size=5),
+    "int64s": st.lists(integers, max_size=5) | st.lists(st.integers(0, 130), max_size=5),
     "float32s": st.lists(floats, max_size=5),
 }
 few = limits(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

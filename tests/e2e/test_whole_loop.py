@@ -3,6 +3,7 @@
 import json
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import httpx
@@ -24,7 +25,14 @@ def stack(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     shop = write_dataset(folder / "shop", sample_items(), sample_users(USERS), sample_events(USERS, EACH))
     settings = load_settings(
-        home=folder / "home", dataset=str(shop.folder), retriever_epochs=2, release_poll_s=0.5, **any_ports()
+        explore_share=0.0,
+        home=folder / "home",
+        dataset=str(shop.folder),
+        retriever_epochs=2,
+        release_poll_s=0.5,
+        gate_margin=-1.0,  # the second model is made of the same events and two clicks: no better than the first
+        gate_segments="",
+        **any_ports(),
     )
     with Stack(settings) as stack:
         first_run(stack)
@@ -76,10 +84,15 @@ def shell(stack, *command):
     return done.stdout
 
 
-def online_feature(stack, feature, entity):
-    """One feature of one entity, by Feast's own command."""
-    told = shell(stack, "feast", "-c", "feature_repo", "get-online-features", "-f", feature, "-e", entity)
-    return json.loads(told[told.index("{") :])[feature.partition(":")[2]]
+def online_features(stack, *asked):
+    """One feature of one entity, by Feast's own command, for each (feature, entity): all asked side by side."""
+
+    def read(feature, entity):
+        told = shell(stack, "feast", "-c", "feature_repo", "get-online-features", "-f", feature, "-e", entity)
+        return json.loads(told[told.index("{") :])[feature.partition(":")[2]]
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(read, *zip(*asked, strict=True)))
 
 
 def test_both_services_are_ready_and_say_which_model_answers(ingest, recommender):
@@ -126,8 +139,12 @@ def test_feast_works_from_the_shell(stack):
     end = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     shell(stack, "feast", "-c", "feature_repo", "apply")
     shell(stack, "feast", "-c", "feature_repo", "materialize-incremental", end)
-    assert online_feature(stack, "user_features:event_count", "user_id=user-0") == [EACH]
-    (favourites,) = online_feature(stack, "segment_favourites:items", "segment=likes:music")
+    counts, (favourites,) = online_features(
+        stack,
+        ("user_features:event_count", "user_id=user-0"),
+        ("segment_favourites:items", "segment=likes:music"),
+    )
+    assert counts == [EACH]
     assert any(item.startswith("music-") for item in favourites)
 
 

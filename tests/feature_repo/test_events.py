@@ -72,4 +72,14 @@ def test_the_future_is_refused_beyond_the_skew():
 
 
 def test_a_catalogue_row_has_neutral_values_for_what_is_unknown():
-    assert Item(item_id="i").row() == {"title": "", "categories": [], "published_us": 0, "price": 0.0}
+    assert Item(item_id="i").row() == {
+        "title": "",
+        "categories": [],
+        "published_us": 0,
+        "price": 0.0,
+        "in_stock": 1,
+        "expires_us": 0,
+    }
+    row = Item(item_id="i", in_stock=False, expires_at="2026-01-01T00:00:00+01:00").row()
+    assert (row["in_stock"], row["expires_us"]) == (0, 1_767_222_000_000_000)
+    assert Item(item_id="i", expires_at="1970-01-01").row()["expires_us"] == 1  # 0 would say never

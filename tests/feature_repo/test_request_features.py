@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from feature_repo.events import Event, Item, to_us
-from feature_repo.item_table import NUMBERS, ItemTable
+from feature_repo.item_table import COUNTS, NUMBERS, ItemTable
 from feature_repo.request_features import (
     REQUEST_FEATURES,
     category_affinity,
-    decayed_at,
     empty_user,
+    interest_at,
     recent_numbers,
     request_features,
 )
-from feature_repo.state import ItemState, UserState, decayed_names
+from feature_repo.state import HALF_LIVES, ItemState, UserState
 
 START = 1_700_000_000
 HOUR_US = 3_600_000_000
@@ -47,9 +47,9 @@ def test_counts_go_on_falling_while_nobody_acts(items):
     state = ItemState()
     state.apply(act("d1"))
     number = items.put_features("d1", state.row())
-    hour = decayed_names().index("click_1h")
-    now = decayed_at(items.numbers[[number]], state.last_us)
-    later = decayed_at(items.numbers[[number]], state.last_us + 2 * HOUR_US)
+    hour = list(HALF_LIVES).index("1h")
+    now = interest_at(items, np.array([number]), state.last_us)
+    later = interest_at(items, np.array([number]), state.last_us + 2 * HOUR_US)
     assert now[0, hour] == pytest.approx(1.0)
     assert later[0, hour] == pytest.approx(0.25)
 
@@ -92,5 +92,22 @@ def test_a_table_keeps_numbers_while_it_grows():
     assert table.number("2999") == 2_999
     assert table.categories[:, 0].sum() == 1_500
     assert table.column("mean_value")[2_999] == 4
-    assert table.numbers.shape == (3_000, len(NUMBERS))
+    assert table.counts.shape == (3_000, len(COUNTS))
+    assert table.last_us[2_999] == state.last_us
     assert table.in_catalog.all()
+
+
+@pytest.mark.parametrize("categories", [3, 64, 300])
+def test_an_items_values_are_the_same_bits_whichever_other_items_are_asked_for(categories: int) -> None:
+    """Else a list of 10 that training looks at would differ from the 60 that serving ranked."""
+    random = np.random.default_rng(0)
+    table = ItemTable([f"c{n}" for n in range(categories)])
+    for item in range(100):
+        labels = [f"c{n}" for n in random.integers(categories, size=4)]
+        entry = Item(item_id=f"i{item}", categories=tuple(labels), price=float(random.random()))
+        table.put_catalog(entry.item_id, entry.row())
+    table.put_numbers(np.arange(100), random.random((100, len(NUMBERS))) * 100)
+    user = empty_user() | {"event_count": 9, "mean_value": 3.3, "recent_items": [f"i{n}" for n in range(0, 90, 7)]}
+    together = request_features(user, table, np.arange(60), 1e15)
+    for some in ([7], [0, 59], list(range(10)), list(range(1, 60, 4))):
+        assert request_features(user, table, np.array(some), 1e15).tobytes() == together[some].tobytes()

@@ -1,6 +1,7 @@
 """States against recounts that can be done by hand."""
 
 import pickle
+from itertools import permutations
 from random import Random
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from feature_repo.admission import Admission
 from feature_repo.events import EVENT_TYPES, Event
-from feature_repo.state import HALF_LIVES, MAX_RECENT, MAX_SEEN, ItemState, UserState
+from feature_repo.state import HALF_LIVES, MAX_RECENT, MAX_SEEN, ItemState, UserState, type_bits
 
 START = 1_700_000_000
 
@@ -115,7 +116,19 @@ def test_recent_and_seen_lists_are_those_of_a_sorted_history():
     names = ("recent_us", "recent_items", "recent_types", "recent_values")
     assert list(zip(*(row[name] for name in names), strict=True)) == ordered
     newest = {e.item_id: max(o.time_us for o in history if o.item_id == e.item_id) for e in history}
-    assert state.seen_row()["seen_items"] == sorted(newest, key=lambda item: (newest[item], item))
+    seen = state.seen_row()
+    assert seen["seen_items"] == sorted(newest, key=lambda item: (newest[item], item))
+    assert seen["seen_us"] == sorted(newest.values())
+
+
+def test_what_was_done_to_an_item_is_remembered_whatever_came_last():
+    history = [act(1, "a", "purchase"), act(2, "b", "view"), act(3, "a", "view")]
+    for order in permutations(history):
+        seen = after(*order, state=UserState).seen_row()
+        assert seen["seen_items"] == ["b", "a"]
+        assert seen["seen_types"] == [type_bits(["view"]), type_bits(["view", "purchase"])]
+    with pytest.raises(KeyError, match="stare"):
+        type_bits(["stare"])
 
 
 def test_a_repeat_is_a_duplicate_and_an_old_one_is_late():

@@ -1,9 +1,15 @@
-"""The log from outside: ``log`` writes messages as any producer would and reads dead letters and rows."""
+"""The log from outside: ``log`` writes messages as any producer would and reads dead letters and rows.
+
+``prefect_server``  a real Prefect server on the tests' PostgreSQL and a process worker, once a session (about 20 s).
+``in_prefect``      ``settings`` as this process's environment, Prefect's server among them: a flow that a test calls
+                    runs there, and leaves its runs and artifacts.
+``prefect_client``  Prefect's own client of that server.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -15,7 +21,7 @@ from feature_repo.online import OnlineRow, OnlineStore
 from feature_repo.schema import VIEWS
 from feature_repo.state import Row, States
 from flows.event_store import open_event_store
-from infra.settings import Settings
+from infra.settings import Settings, any_ports, load_settings
 
 PATIENCE_S = 40.0
 
@@ -134,3 +140,48 @@ def log(settings: Settings) -> Log:
 def make_log() -> Callable[[Settings], Log]:
     """``make_log(settings)`` for a stack of the test's own."""
     return Log
+
+
+@pytest.fixture(scope="session")
+def prefect_server(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The Stack with Prefect's server and a process worker; its ``settings`` have the URL."""
+    import psycopg
+
+    from infra.local import Stack
+
+    url = servers.settings.database_url.rsplit("/", 1)[0] + "/prefect"
+    with psycopg.connect(servers.settings.database_url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE prefect")
+    # A run that waits for its turn looks every 30 s else.
+    quick = {"PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "1"}
+    own = load_settings(
+        home=tmp_path_factory.mktemp("prefect"),
+        prefect_database_url=url.replace("postgresql://", "postgresql+asyncpg://"),
+        **any_ports(),
+    )
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in quick.items():
+            environment.setenv(name, value)
+        with Stack(own, ("prefect", "worker")) as stack:
+            yield stack
+
+
+@pytest.fixture
+def in_prefect(prefect_server: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """The test's settings, with Prefect's server."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    whole = settings.model_copy(update={"prefect_api_url": prefect_server.settings.prefect_api_url})
+    for name, value in whole.environment().items():
+        monkeypatch.setenv(name, value)
+    with temporary_settings({PREFECT_API_URL: whole.prefect_api_url}):
+        yield whole
+
+
+@pytest.fixture
+def prefect_client(in_prefect: Settings) -> Iterator[Any]:
+    """Prefect's synchronous client."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        yield client

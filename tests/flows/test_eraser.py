@@ -9,11 +9,12 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from feature_repo.erasures import DATAFLOW, KIND_HEADER, STORES, Erasures, Receipt
-from feature_repo.events import Erasure, Event, UserProfile, to_us
+from feature_repo.events import Erasure, Event, UserProfile, pseudonym, to_us
 from feature_repo.online import OnlineStore
 from feature_repo.schema import USER_FEATURES, USER_PROFILE, USER_SEEN, VIEWS
 from feature_repo.state import UserState
@@ -21,8 +22,11 @@ from flows.backfill import write_history
 from flows.eraser import Eraser
 from flows.event_store import EventStore, open_event_store
 from flows.metadata import MetadataStore
+from flows.outcome_messages import Listed, Served
+from flows.served_store import ServedStore, served_folder
 from infra.settings import Settings
 from infra.topics import in_words
+from models.outcome_store import Outcome, OutcomeStore
 
 START = datetime.now(UTC) - timedelta(days=1)
 
@@ -128,6 +132,30 @@ def test_a_store_is_entered_after_a_look_that_found_nothing(shop: Shop) -> None:
     assert {event.user_id for event in shop.store.scan()} == {"bert"}
     assert [user.user_id for user in shop.metadata.users()] == ["bert"]
     assert shop.online.read("user_features", ["anna"]) == [None]
+
+
+def test_lists_and_what_they_led_to_go_by_the_pseudonym(shop: Shop) -> None:
+    now_us, folder = time.time_ns() // 1_000, served_folder(shop.settings)
+    outcomes, served = OutcomeStore(shop.settings.database_url), ServedStore(folder)
+    for n, user in enumerate(("anna", "bert")):
+        head = (f"r{n}", "", pseudonym(user), now_us)
+        served.write([served_list(Listed(*head, now_us, "m", "1", "champion", {}, 0, ("i1", "i2")))])
+        outcomes.write([Outcome(*head, "m", "1", "champion", {"e": "v"}, 2, 1, 0, 1.0, {"i1": 1}, True)])
+    eraser, erasure = Eraser(shop.settings), shop.erasures.request("anna")
+    shop.dataflow(erasure)
+    assert eraser.step() == {}
+    assert {"served_rows", "outcomes"} <= shop.missing(erasure), "there it found her"
+    assert eraser.step() == {}
+    assert shop.receipt(erasure).status == "done"
+    (left,) = served.tables(now_us, now_us + 1)
+    assert left["user_key"].to_pylist() == [pseudonym("bert")] * 2
+    assert list(outcomes.labels(now_us, now_us + 1)) == ["r1"]
+    assert outcomes.moments()["e", "v"]["ctr"].users == 1
+
+
+def served_list(listed: Listed) -> Served:
+    block = np.ones((len(listed.item_ids), 1), np.float32)
+    return Served(listed, None, block[:, 0], ("new",) * len(block), ("x",), block)
 
 
 def test_who_comes_back_at_once_keeps_what_is_new_and_the_receipt_is_done(shop: Shop) -> None:

@@ -25,6 +25,8 @@ def test_items_come_back_as_they_were(store: MetadataStore) -> None:
         categories=("Drama", "Children's"),
         published_at=datetime(1995, 1, 1, tzinfo=UTC),
         price=9.5,
+        in_stock=False,
+        expires_at=datetime(2030, 1, 1, tzinfo=UTC),
     )
     bare = Item.model_validate({"item_id": "a"})
     store.upsert_items([full, bare])

@@ -63,6 +63,11 @@ def test_a_child_with_this_environment_has_the_same_settings(tmp_path: Path, mon
     assert load_settings() == parent
 
 
+def test_prefects_database_has_a_driver_that_prefect_takes() -> None:
+    with pytest.raises(SettingsError, match=r"FRESHET_PREFECT_DATABASE_URL: .* postgresql\+asyncpg://"):
+        load_settings(prefect_database_url="postgresql://db/prefect")
+
+
 def test_env_example_lists_every_setting_as_it_is() -> None:
     text = (ROOT / ".env.example").read_text()
     assert text == example(), "write it again: python -m infra.settings > .env.example"

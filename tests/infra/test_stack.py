@@ -19,6 +19,7 @@ import redis
 from infra.home import AlreadyRuns, read_state, write_state
 from infra.local import Stack, StackError
 from infra.processes import Process, free_ports
+from infra.servers import PARTS
 from infra.settings import ROOT, Settings
 from infra.stack import STEADY_S
 
@@ -75,6 +76,16 @@ def test_start_and_stop_leave_data_but_no_process(home: Settings) -> None:
     assert not (home.home / "env").exists()
     with Stack(home, ("redis",)) as stack, redis.Redis.from_url(stack.settings.redis_url) as client:
         assert client.get("kept") == b"yes"
+
+
+def test_the_password_of_prefects_database_reaches_its_server_alone(home: Settings) -> None:
+    url = "postgresql+asyncpg://prefect:secret@db/prefect"
+    with Stack(home.model_copy(update={"prefect_database_url": url}), ("redis",)) as stack:
+        assert "secret" not in (home.home / "env").read_text()
+        assert (home.home / "env").stat().st_mode & 0o777 == 0o600
+        assert not any("secret" in value for value in stack.environment().values())
+        assert "secret" not in " ".join(PARTS["prefect"].command(stack.settings))
+        assert PARTS["prefect"].environment(stack.settings) == {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}
 
 
 def test_a_killed_supervisor_leaves_no_orphan(home: Settings, supervisor: subprocess.Popen[bytes]) -> None:

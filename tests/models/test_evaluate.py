@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sample_shop import sample_items, sample_users
@@ -10,11 +12,12 @@ from feature_repo.events import Event
 from models.bundle import Bundle
 from models.covisitation import fit_covisitation
 from models.dataset import moments
-from models.evaluate import MODES, SYSTEMS, evaluate, product_lists
+from models.evaluate import MODES, PRODUCT, RIVAL, SYSTEMS, duel, evaluate, product_lists
 from models.judging import Evaluation, judge_lists
 from models.metrics import DEPTH, METRICS
 from models.ranker import Ranker, ndcg, ranker_features, train_ranker
 from models.recipe import TrainingSettings, make_pairs
+from models.replay import Replay
 from models.scorer import Scorer
 from models.sources import Query
 from models.training import Plan, assemble, fit_retriever, make_plan
@@ -182,3 +185,15 @@ def test_ndcg_of_graded_lists() -> None:
 def test_the_ranker_is_fixed_by_its_seed() -> None:
     data = rank_data(helpful=True)
     assert train_ranker(*data, seed=3)[0].text == train_ranker(*data, seed=3)[0].text
+
+
+def test_two_releases_meet_on_the_same_moments(candidate: Bundle, plan: Plan, events: list[Event]) -> None:
+    """The product's part of a duel is what an evaluation finds; its own double is its equal; a worse one loses."""
+    window = {"since_us": plan.split.test_us, "until_us": plan.split.end_us}
+    alone = run(candidate, plan, events).judgements["live"]["product"]
+    worse = replace(candidate, fusion=replace(candidate.fusion, weights=-candidate.fusion.weights))
+    for rival, equal in ((candidate, True), (worse, False)):
+        found = duel(candidate, rival, plan, Replay(events), **window)
+        assert found.judgements["live"][PRODUCT] == alone
+        ratio = found.ratio(("live", PRODUCT), ("live", RIVAL))
+        assert ratio == (1, 1, 1) if equal else ratio.low > 1.5

@@ -10,7 +10,7 @@ import pytest
 
 from feature_repo.events import Event, Item
 from models.dataset import History, Moment, TimeSplit, moments
-from models.judging import Evaluation, futures, judge_lists, segments_of
+from models.judging import Evaluation, category_segments, futures, judge_lists, segments_of
 from models.training import Plan
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -136,3 +136,12 @@ def test_figures_have_flat_names_and_go_into_json(plan: Plan, judged: list[Momen
 def test_a_missing_list_is_refused(plan: Plan, judged: list[Moment]) -> None:
     with pytest.raises(ValueError, match="7 for 8 moments"):
         evaluation(plan, judged, short=[["a"]] * 7)
+
+
+def test_categories_with_enough_moments_are_segments(history: History) -> None:
+    judged = [Moment(n, "anna", at(n), {"a" if n % 3 else "b": 1.0}) for n in range(90)]
+    found = category_segments(judged, {"a": ("tea", "warm drinks"), "b": ("wine",), "c": ("beer",)})
+    assert list(found) == ["category:tea", "category:warm drinks", "category:wine"]
+    assert np.flatnonzero(found["category:wine"]).tolist() == list(range(0, 90, 3))
+    assert list(category_segments(judged[:88], {"a": ("tea",), "b": ("wine",)})) == ["category:tea", "category:wine"]
+    assert list(category_segments(judged[:87], {"a": ("tea",), "b": ("wine",)})) == ["category:tea"]

@@ -46,8 +46,11 @@ def test_scores_are_the_weighted_sum_of_rows_and_later_items_have_none() -> None
     dense = np.random.default_rng(0).normal(size=(6, 6))
     kept = best_neighbours(sp.csr_matrix(dense), keep=6)
     items, weights = np.array([4, 0, 9, 4]), np.array([1, 0.5, 3, 2])
-    assert kept.scores(items, weights, 8)[:6] == pytest.approx(3 * dense[4] + 0.5 * dense[0], abs=1e-6)
-    assert not kept.scores(np.empty(0, np.intp), np.empty(0), 8).any()
+    sums = kept.sums(items, weights, 8)
+    assert sums.of(np.arange(6)) == pytest.approx(3 * dense[4] + 0.5 * dense[0], abs=1e-6)
+    assert sorted(sums.named.tolist()) == list(range(6))
+    nothing = kept.sums(np.empty(0, np.intp), np.empty(0), 8)
+    assert not nothing.values.any() and not len(nothing.named)
 
 
 def test_people_go_on_in_the_order_of_their_walk() -> None:
@@ -64,7 +67,9 @@ def test_newer_acts_count_more_and_half_for_half_an_hour() -> None:
     items, weights = recent_weights(tokens)
     assert items.tolist() == [0, 1, 2]
     assert weights.tolist() == pytest.approx([0.8**2 / 2, 0.8, 1])
-    assert lasting_weights(np.arange(3)).tolist() == pytest.approx([0.98**2, 0.98, 1])
+    assert lasting_weights(np.arange(3))[1].tolist() == pytest.approx([0.98**2, 0.98, 1])
+    latest, weights = lasting_weights(np.arange(2 * long_term.LATEST))
+    assert latest[0] == long_term.LATEST == len(weights) and weights[-1] == 1
 
 
 def test_ease_is_the_ridge_regression_of_every_item_on_the_others() -> None:
@@ -81,7 +86,7 @@ def test_what_goes_together_is_found_by_ease_and_by_item_knn(monkeypatch: pytest
     monkeypatch.setattr(long_term, "EASE_ITEMS", ease_items)
     told = history(*["abc"] * 20, *["xyz"] * 20, "ax")
     found, names = fit_long_term(told), told.item_ids
-    scores = found.scores(np.array([names.index("a")]), np.ones(1), len(names))
+    scores = found.sums(np.array([names.index("a")]), np.ones(1), len(names)).values
     assert sorted(names[n] for n in np.argsort(-scores)[:2]) == ["b", "c"]
     assert scores[names.index("a")] == 0
 

@@ -8,11 +8,12 @@ import pytest
 from sample_shop import sample_events, sample_items, sample_users
 
 from feature_repo.events import Event
+from feature_repo.request_features import REQUEST_FEATURES
 from feature_repo.schema import ITEM_FEATURES, TIMESTAMP, USER_FEATURES
 from models.content import item_table
 from models.dataset import moments
 from models.fusion import fit_fusion, rank_fusion
-from models.pairs import grade, neutral_row, ranker_matrix, replayed_rows, training_pairs
+from models.pairs import grade, neutral_row, ranker_matrix, replayed_rows, request_matrix, training_pairs
 from models.ranker import ranker_features, train_ranker
 from models.replay import Replay
 from models.retriever import Retriever
@@ -102,6 +103,18 @@ def test_a_pair_without_its_joined_row_is_named(
         ranker_matrix(pairs, users.iloc[1:], rows, table)
     with pytest.raises(KeyError, match=f"item_rows: no row of {rows['item_id'].iat[0]}"):
         ranker_matrix(pairs, users, rows.iloc[1:], table)
+
+
+def test_request_features_of_any_rows_are_those_of_the_ranker(
+    plan: Plan, retriever: Retriever, events: list[Event], offered: tuple[list[Offer], pd.DataFrame]
+) -> None:
+    _, pairs = offered
+    table = item_table(retriever.item_ids, plan.catalog, plan.categories)
+    users, rows = replayed_rows(pairs, events)
+    expected = ranker_matrix(pairs, users, rows, table).matrix[:, : len(REQUEST_FEATURES)]
+    shuffled = pairs.sample(frac=0.5, random_state=0)
+    found = request_matrix(shuffled.reset_index(drop=True), users, rows, table)
+    assert found.tobytes() == expected[shuffled.index].tobytes()
 
 
 def test_no_pairs_give_an_empty_matrix(plan: Plan, retriever: Retriever, events: list[Event]) -> None:

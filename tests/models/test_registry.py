@@ -56,3 +56,25 @@ def test_a_version_that_is_not_there_is_named(settings: Settings, tmp_path: Path
         registry.promote(settings, "99", "champion")
     with pytest.raises(RegistryError, match="freshet has no version 99"):
         registry.download(settings, "99", tmp_path)
+
+
+def test_a_rollback_goes_to_what_was_champion_before_and_says_why(
+    settings: Settings, bundle: Bundle, tmp_path: Path
+) -> None:
+    good, bad = (register(settings, bundle, tmp_path / name) for name in ("good", "bad"))
+    registry.promote(settings, good, "champion")
+    registry.challenge(settings, bad)
+    registry.promote(settings, bad, "champion")
+    assert registry.aliases(settings) == {"champion": bad, "previous": good}
+    assert registry.roll_back(settings, "answers NaN", expected=bad) == (bad, good)
+    assert registry.aliases(settings) == {"champion": good}
+    assert registry.tags_of(settings, bad)["rolled_back"] == "answers NaN"
+    assert registry.roll_back(settings, "late", expected=bad) is None
+    assert registry.tags_of(settings, bad)["rolled_back"] == "answers NaN"
+    with pytest.raises(RegistryError, match="no version with alias previous to go back to"):
+        registry.roll_back(settings, "once more")
+    registry.promote(settings, bad, "champion")
+    client = registry.open_client(settings)
+    client.delete_registered_model_alias(settings.model_name, registry.PREVIOUS)
+    assert registry.roll_back(settings, "by name", expected=bad, to=good) == (bad, good)
+    assert registry.aliases(settings) == {"champion": good}

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from sample_shop import SHELF, START
 
+from benchmarks.serving.bad_bundles import nan_for_cheap
 from feature_repo.events import Event, Item
 from feature_repo.request_features import empty_user
 from feature_repo.state import UserState
 from models.ranker import ranker_features
-from models.scorer import popular
+from models.scorer import Scorer, popular
 from models.sources import SOURCES, Query
 
 Shop = Any  # the fixture's class lives in conftest.py, which importlib mode cannot name
@@ -102,7 +103,7 @@ def test_a_state_that_stands_still_is_answered_by_the_stale_fusion_without_trees
     assert pool.stale
     acted = {**shop.user("user-4"), "last_event_us": query.now_us - 1}
     assert not scorer.pool(query._replace(user=acted), shop.allowed()).stale
-    scores, _ = scorer.score(query, pool)
+    scores = scorer.score(query, pool)
     assert scores.tolist() == pool.fusion.tolist()
 
 
@@ -194,6 +195,14 @@ def test_rank_and_recommend_agree_on_scores(shop: Shop) -> None:
     again = shop.scorer.rank(query, whole.items)
     scores = dict(zip(again.items.tolist(), again.scores.tolist(), strict=True))
     assert [scores[n] for n in whole.items.tolist()] == pytest.approx(whole.scores.tolist(), abs=1e-4)
+
+
+def test_a_score_that_is_no_number_stands_first_where_it_is_seen(shop: Shop) -> None:
+    bundle = nan_for_cheap(shop.scorer.bundle, 3.0)  # two items of each category
+    ranked = Scorer(bundle, shop.scorer.items, 60).recommend(shop.query("user-0"), 10, shop.allowed())
+    strange = ~np.isfinite(ranked.scores)
+    assert 0 < strange.sum() <= 6 and strange[: strange.sum()].all()
+    assert (np.diff(ranked.scores[strange.sum() :]) <= 0).all()
 
 
 def test_a_table_of_another_bundle_is_refused(shop: Shop) -> None:
