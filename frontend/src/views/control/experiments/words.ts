@@ -1,0 +1,96 @@
+/** How an experiment stands, in words. */
+import type { components } from '@/api/schema/recommender'
+import { fixed, points } from '../numbers'
+
+export type Experiment = components['schemas']['ExperimentResult']
+export type Variant = components['schemas']['VariantResult']
+export type Metric = Experiment['metric']
+
+/** As `flows/outcome_results.py` writes it; the OpenAPI document leaves it open. */
+export interface Result {
+  impressions: number
+  users: number
+  clicks: number
+  conversions: number
+  computed_at: string
+  versus_control: Versus | null
+  [figure: string]: unknown
+}
+
+export interface Versus {
+  difference: number
+  low: number
+  high: number
+  p_value: number
+  decided: boolean
+}
+
+export interface Rate {
+  mean: number
+  low: number
+  high: number
+}
+
+export const METRICS: Record<Metric, string> = {
+  ctr: 'lists with a click',
+  conversion: 'lists with a conversion',
+  ndcg: 'NDCG@10',
+}
+
+export function resultOf(variant: Variant): Result | null {
+  return variant.result as Result | null
+}
+
+/** A metric's rate with its 95 % interval; null before any list. */
+export function rateOf(result: Result | null, metric: Metric): Rate | null {
+  if (!result || result.impressions === 0) return null
+  return {
+    mean: Number(result[metric]),
+    low: Number(result[`${metric}_low`]),
+    high: Number(result[`${metric}_high`]),
+  }
+}
+
+/** Whether a comparison says anything yet: its interval is all of −1 to 1 until it does. */
+export function isKnown(versus: Versus): boolean {
+  return !(versus.low <= -1 && versus.high >= 1)
+}
+
+export function pWords(p: number): string {
+  return p < 0.001 ? 'p < 0.001' : `p = ${fixed(p, p < 0.1 ? 3 : 2)}`
+}
+
+/** A variant against the control, and what to make of it. */
+export function versusWords(versus: Versus, metric: Metric): { short: string; long: string } {
+  if (!isKnown(versus) && !versus.decided)
+    return {
+      short: 'Too early to tell',
+      long: 'A comparison begins with 50 users in each variant, and 20 lists with and without what is counted.',
+    }
+  const found = isKnown(versus)
+    ? `${difference(versus.difference, metric)} (95 %: ${difference(versus.low, metric)} to ${difference(versus.high, metric)})`
+    : difference(versus.difference, metric)
+  if (!versus.decided)
+    return {
+      short: 'No difference shown yet',
+      long: `${found}, ${pWords(versus.p_value)}. May be looked at any time: looking often costs nothing.`,
+    }
+  const crosses = versus.low <= 0 && versus.high >= 0
+  const short = `${versus.difference > 0 ? 'Better' : 'Worse'} than control`
+  if (crosses)
+    return { short, long: `${found}, ${pWords(versus.p_value)} at an earlier look, which stays decided.` }
+  return { short, long: `${found}, ${pWords(versus.p_value)}. Decided: it may be ended now.` }
+}
+
+/** Rates in percentage points, NDCG as it is. */
+export function difference(value: number, metric: Metric): string {
+  if (metric !== 'ndcg') return `${points(value)} points`
+  return value > 0 ? `+${fixed(value, 4)}` : fixed(value, 4)
+}
+
+/** What a variant does to its users' lists. */
+export function treatment(variant: Variant): string {
+  const rules = Object.entries(variant.rules).map(([name, value]) => `${name.replaceAll('_', ' ')} ${value}`)
+  const model = variant.model === 'champion' ? [] : [`model ${variant.model}`]
+  return [...model, ...rules].join(', ') || 'as everybody'
+}
