@@ -23,7 +23,11 @@ async function ask(key: string, signal: AbortSignal): Promise<Config> {
   })
   const said = await answer.json().catch(() => null)
   if (answer.ok && said) return said
-  throw new ApiError(answer.status, said?.error?.code ?? 'unreadable', said?.error?.message ?? answer.statusText)
+  throw new ApiError(
+    answer.status,
+    said?.error?.code ?? 'unreadable',
+    said?.error?.message ?? answer.statusText,
+  )
 }
 
 /**

@@ -81,12 +81,26 @@ export function Administer({ served, versions, config, apiKey, onKey }: Props) {
       </Text>
       <div aria-live="polite">
         {act.isSuccess && (
-          <Alert color="teal" variant="light" title="Done" withCloseButton closeButtonLabel="Close" onClose={act.reset}>
+          <Alert
+            color="teal"
+            variant="light"
+            title="Done"
+            withCloseButton
+            closeButtonLabel="Close"
+            onClose={act.reset}
+          >
             {act.data}
           </Alert>
         )}
         {act.isError && (
-          <Alert color="red" variant="light" title="Refused" withCloseButton closeButtonLabel="Close" onClose={act.reset}>
+          <Alert
+            color="red"
+            variant="light"
+            title="Refused"
+            withCloseButton
+            closeButtonLabel="Close"
+            onClose={act.reset}
+          >
             {refusal(act.error)}
           </Alert>
         )}
@@ -138,11 +152,18 @@ function option({ version, aliases, gate }: Version): { value: string; label: st
 }
 
 function Key({ config, apiKey, onKey }: Pick<Props, 'config' | 'apiKey' | 'onKey'>) {
-  if (!config) return <Text size="sm">Whether you may change the model is not known while the console is away.</Text>
+  if (!config)
+    return <Text size="sm">Whether you may change the model is not known while the console is away.</Text>
   if (config.key === 'open')
-    return <Text size="sm">Open: this is a local system without a key, so anybody here may change the model.</Text>
+    return (
+      <Text size="sm">Open: this is a local system without a key, so anybody here may change the model.</Text>
+    )
   if (config.key === 'closed')
-    return <Text size="sm">Closed: nobody may change the model until FRESHET_ADMIN_KEY is set on the recommender.</Text>
+    return (
+      <Text size="sm">
+        Closed: nobody may change the model until FRESHET_ADMIN_KEY is set on the recommender.
+      </Text>
+    )
   const wrong = apiKey !== '' && !config.may_administer
   return (
     <PasswordInput

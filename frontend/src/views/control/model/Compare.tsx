@@ -36,7 +36,9 @@ export function Compare({ versions }: { versions: Version[] }) {
                 {other && (
                   <Table.Td>
                     {row.change ?? '–'}
-                    {row.better !== null && <span className={classes.soft}>{row.better ? ' more' : ' less'}</span>}
+                    {row.better !== null && (
+                      <span className={classes.soft}>{row.better ? ' more' : ' less'}</span>
+                    )}
                   </Table.Td>
                 )}
               </Table.Tr>

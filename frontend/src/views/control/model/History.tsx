@@ -47,7 +47,8 @@ function Entry({ version }: { version: Version }) {
           <>
             {' · '}
             <Anchor href={version.run_url} target="_blank" rel="noreferrer" size="xs" underline="always">
-              run in MLflow<span className={classes.hidden}> of version {version.version}, opens a new tab</span>
+              run in MLflow
+              <span className={classes.hidden}> of version {version.version}, opens a new tab</span>
             </Anchor>
           </>
         )}

@@ -19,7 +19,11 @@ export function Model({ config, apiKey, onKey }: Props) {
   const served = useServed()
   const versions = useVersions(Boolean(served.data?.canary))
   return (
-    <Section id="model" title="The model" lead="What serves, what is on trial, and every version's way through the gate.">
+    <Section
+      id="model"
+      title="The model"
+      lead="What serves, what is on trial, and every version's way through the gate."
+    >
       <div className={classes.stack}>
         <Asked query={served} who="the recommender" height={150}>
           {(model) => (
@@ -46,7 +50,10 @@ export function Model({ config, apiKey, onKey }: Props) {
               {all.length > 0 && <Compare versions={all} />}
               {all.length > 0 && <History versions={all} />}
               {all.length === 0 && !trouble && (
-                <Nothing title="No version is registered yet" command={'make train\n# or: python -m flows.train'}>
+                <Nothing
+                  title="No version is registered yet"
+                  command={'make train\n# or: python -m flows.train'}
+                >
                   Until one is, lists are popular items. A training takes some two minutes:
                 </Nothing>
               )}

@@ -4,7 +4,8 @@ import { percent } from '../numbers'
 import classes from './model.module.css'
 import { named, progress, type Served, timeLeft } from './trial'
 
-const when = (iso: string) => new Date(iso).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' })
+const when = (iso: string) =>
+  new Date(iso).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' })
 
 /** The releases in memory: what serves, what is on trial, what it would go back to, and what was turned down. */
 export function Serving({ served }: { served: Served }) {
@@ -12,7 +13,12 @@ export function Serving({ served }: { served: Served }) {
   return (
     <>
       {served.trouble && (
-        <Alert color="yellow" variant="light" title="The registry gives the recommender no answer" role="status">
+        <Alert
+          color="yellow"
+          variant="light"
+          title="The registry gives the recommender no answer"
+          role="status"
+        >
           <Text size="sm">{served.trouble} What serves goes on.</Text>
         </Alert>
       )}
@@ -36,7 +42,9 @@ export function Serving({ served }: { served: Served }) {
           </Release>
         )}
         <Release name="Way back" release={served.previous ? capital(named(served.previous)) : 'None'}>
-          {served.previous ? `${served.previous.model_version}, in memory` : 'No release before this one is in memory.'}
+          {served.previous
+            ? `${served.previous.model_version}, in memory`
+            : 'No release before this one is in memory.'}
         </Release>
       </div>
       {refused.length > 0 && (

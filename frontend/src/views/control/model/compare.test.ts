@@ -19,7 +19,11 @@ it('gives no direction to what has none', () => {
 })
 
 it('takes the challenger, else the newest other version', () => {
-  const [three, two, one] = [version({ version: '3' }), version({ version: '2', aliases: ['challenger'] }), version({ aliases: ['champion'] })]
+  const [three, two, one] = [
+    version({ version: '3' }),
+    version({ version: '2', aliases: ['challenger'] }),
+    version({ aliases: ['champion'] }),
+  ]
   expect(pair([three, two, one])).toEqual({ champion: one, other: two })
   expect(pair([three, one])).toEqual({ champion: one, other: three })
   expect(pair([])).toEqual({ champion: null, other: null })

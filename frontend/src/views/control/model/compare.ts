@@ -34,19 +34,21 @@ export interface Compared {
 }
 
 export function compared(left: Version, right: Version | null): Compared[] {
-  return METRICS.filter(({ name }) => name in left.metrics || (right && name in right.metrics)).map((metric) => {
-    const [a, b] = [left.metrics[metric.name], right?.metrics[metric.name]]
-    const known = a !== undefined && b !== undefined && a !== 0 && !metric.isNeutral
-    const change = known ? (b as number) / (a as number) - 1 : null
-    const text = change === null ? null : `${change > 0 ? '+' : ''}${percent(change)}`
-    return {
-      label: metric.label,
-      left: written(left, metric),
-      right: right ? written(right, metric) : '–',
-      change: text,
-      better: change === null || Math.abs(change) < 0.0005 ? null : change > 0,
-    }
-  })
+  return METRICS.filter(({ name }) => name in left.metrics || (right && name in right.metrics)).map(
+    (metric) => {
+      const [a, b] = [left.metrics[metric.name], right?.metrics[metric.name]]
+      const known = a !== undefined && b !== undefined && a !== 0 && !metric.isNeutral
+      const change = known ? (b as number) / (a as number) - 1 : null
+      const text = change === null ? null : `${change > 0 ? '+' : ''}${percent(change)}`
+      return {
+        label: metric.label,
+        left: written(left, metric),
+        right: right ? written(right, metric) : '–',
+        change: text,
+        better: change === null || Math.abs(change) < 0.0005 ? null : change > 0,
+      }
+    },
+  )
 }
 
 function written(version: Version, { name, halfWidth, isShare }: Metric): string {
