@@ -3,6 +3,9 @@
 UV ?= $(or $(shell command -v uv 2>/dev/null),.cache/uv/bin/uv)
 BIN := .venv/bin
 STAMP := .venv/.installed
+NPM = PATH="$(abspath $(BIN)):$$PATH" npm --prefix frontend --silent
+MODULES := frontend/node_modules/.package-lock.json
+PAGE := frontend/dist/index.html
 
 # uv has its own names for what pip is told by the environment
 comma := ,
@@ -20,7 +23,7 @@ ifdef FRESHET_HOME
 export FRESHET_HOME
 endif
 
-.PHONY: help setup demo demo-lifecycle up down status load train rollback bench bench-quality bench-serving bench-serving-faults bench-faults test lint lock clean
+.PHONY: help setup frontend browser demo demo-lifecycle up down status load train rollback bench bench-quality bench-serving bench-serving-faults bench-faults test lint lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -28,13 +31,24 @@ help: ## this list
 
 setup: $(STAMP) ## install everything into .venv, when something has changed
 
+frontend: $(PAGE) ## build the page; Node comes with `make setup`
+
+browser: ## Chromium and nginx, which the tests of the page use: found, or installed by apt-get
+	@missing=; for tool in chromium nginx; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	test -z "$$missing" || { \
+		if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
+		$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends \
+			$$(echo "$$missing" | sed 's/nginx/nginx-light/') >/dev/null; \
+	} || { echo "the tests of the page need:$$missing; install them and try again" >&2; exit 1; }
+
 demo: setup ## the whole loop on MovieLens-100K in a throw-away folder, told as tables
 	@$(BIN)/python -m infra.demo
 
 demo-lifecycle: setup ## a model ages under load and is replaced, bad ones are stopped; a picture in .local/plots (12 minutes)
 	@$(BIN)/python -m benchmarks.lifecycle.story --plots $(or $(FRESHET_HOME),.local)/plots
 
-up: setup ## the same system, kept in FRESHET_HOME (.local), until Ctrl-C
+up: setup ## the same system and its page, kept in FRESHET_HOME (.local), until Ctrl-C
+	@$(MAKE) --no-print-directory frontend || echo "the page could not be built; everything else starts without it" >&2
 	@$(BIN)/python -m infra.local up
 
 down: setup ## stop it from another shell
@@ -84,14 +98,16 @@ bench-serving-faults: setup ## Redis, broker, registry and feed fail under load,
 bench-faults: setup ## 100 SIGKILLs under load; every event accounted for (some ten minutes)
 	@$(BIN)/python -m benchmarks.faults
 
-test: lint ## everything: lint, types, floors, then all tests
+test: lint browser $(PAGE) ## everything: lint, types, floors, then all tests, the page's too
+	@$(NPM) test
 	@$(BIN)/python -m pytest
 
-lint: setup ## style, types, and the four floors
+lint: setup $(MODULES) ## style, types, and the four floors
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(NPM) run check
 
 # Pins stay as they are unless pyproject.toml asks otherwise; `make lock UPGRADE=--upgrade` moves them.
 # Torch is pinned without a build, and its CUDA libraries are left out: a CPU wheel satisfies the pin
@@ -109,7 +125,7 @@ lock: $(UV) ## write requirements.txt again from pyproject.toml
 
 clean: ## remove what was built and the state in .local, but not .venv (nor another FRESHET_HOME)
 	@if [ -x $(BIN)/python ]; then env -u FRESHET_HOME $(BIN)/python -m infra.local down; fi
-	rm -rf .local dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .local dist frontend/dist frontend/src/api/schema .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .cache/uv/bin/uv:
 	@python3 -m pip install --quiet --root-user-action=ignore --target .cache/uv uv || \
@@ -122,4 +138,13 @@ $(STAMP): requirements.txt requirements-data.txt pyproject.toml | $(UV)
 	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -r requirements-data.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+$(MODULES): frontend/package.json frontend/package-lock.json | $(STAMP)
+	$(NPM) ci --no-audit --no-fund
+	@touch $@
+
+$(PAGE): $(MODULES) frontend/index.html frontend/vite.config.ts $(wildcard docs/openapi/*.json) \
+		$(shell find frontend/src frontend/public -type f ! -name '*.test.ts*' ! -path '*/schema/*')
+	$(NPM) run build
 	@touch $@
