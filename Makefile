@@ -23,7 +23,7 @@ ifdef FRESHET_HOME
 export FRESHET_HOME
 endif
 
-.PHONY: help setup frontend browser demo demo-lifecycle up down status load train rollback bench bench-quality bench-serving bench-serving-faults bench-faults test lint lock clean
+.PHONY: help setup frontend tools demo demo-lifecycle up down status load train rollback bench bench-quality bench-serving bench-serving-faults bench-faults test lint lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -33,13 +33,15 @@ setup: $(STAMP) ## install everything into .venv, when something has changed
 
 frontend: $(PAGE) ## build the page; Node comes with `make setup`
 
-browser: ## Chromium and nginx, which the tests of the page use: found, or installed by apt-get
-	@missing=; for tool in chromium nginx; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+TOOLS = chromium nginx promtool
+
+tools: ## what tests take from the machine: Chromium, nginx, promtool; installed by apt-get where they are missing
+	@missing=; for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	test -z "$$missing" || { \
 		if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
-		$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends \
-			$$(echo "$$missing" | sed 's/nginx/nginx-light/') >/dev/null; \
-	} || { echo "the tests of the page need:$$missing; install them and try again" >&2; exit 1; }
+		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			$$(echo "$$missing" | sed 's/promtool/prometheus/; s/nginx/nginx-light/') >/dev/null; \
+	} || { echo "the tests need:$$missing; install them and try again" >&2; exit 1; }
 
 demo: setup ## the whole loop on MovieLens-100K in a throw-away folder, told as tables
 	@$(BIN)/python -m infra.demo
@@ -98,7 +100,7 @@ bench-serving-faults: setup ## Redis, broker, registry and feed fail under load,
 bench-faults: setup ## 100 SIGKILLs under load; every event accounted for (some ten minutes)
 	@$(BIN)/python -m benchmarks.faults
 
-test: lint browser $(PAGE) ## everything: lint, types, floors, then all tests, the page's too
+test: lint tools $(PAGE) ## everything: lint, types, floors, then all tests, the page's too
 	@$(NPM) test
 	@$(BIN)/python -m pytest
 
