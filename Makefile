@@ -119,7 +119,7 @@ lock: $(UV) ## write requirements.txt again from pyproject.toml
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile pyproject.toml --extra dev --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links --no-annotate --quiet $(UPGRADE) --output-file requirements.txt
 	@sed -E -i.old 's/^(torch==[0-9.]+)\+.*/\1/; /^(cuda-|nvidia-[cn]|triton==)/d' requirements.txt && rm requirements.txt.old
-	@for service in ingest recommender; do \
+	@for service in ingest recommender console; do \
 		UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile pyproject.toml --extra $$service --constraint requirements.txt \
 			--python-version 3.11 --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 			--output-file bento/$$service/requirements.txt || exit 1; \
