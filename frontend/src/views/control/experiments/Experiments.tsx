@@ -1,23 +1,51 @@
+import { Command } from '@/parts/Command'
+import { Empty } from '@/parts/states'
+import { Asked } from '../Asked'
+import shared from '../control.module.css'
 import { useExperiments } from '../queries'
-import { Asked, Section } from '../Section'
-import classes from './experiments.module.css'
+import { Section } from '../Section'
+import { Shown } from './Shown'
 
-/** Controlled experiments and how they stand. */
+const START = `source .local/env
+cat > calm.json <<'EOF'
+{"name": "calm-lists", "metric": "ctr", "variants": [
+  {"name": "control", "share": 0.5},
+  {"name": "diverse", "share": 0.5, "rules": {"diversity": 0.3}}]}
+EOF
+python -m flows.experiments put calm.json`
+
+/** Controlled experiments: those that run, then the one that ended last. */
 export function Experiments() {
   const query = useExperiments()
   return (
-    <Section id="experiments" title="Experiments" lead="Variants side by side, with 95 % intervals.">
-      <Asked query={query} who="the recommender" height={200}>
-        {({ experiments }) => (
-          <ul className={classes.list}>
-            {experiments.map(({ name, state }) => (
-              <li key={name}>
-                {name}: {state}
-              </li>
-            ))}
-          </ul>
-        )}
+    <Section
+      title="Experiments"
+      lead="Variants of the recommender, given to users by a hash of their names. Every interval is one of 95 %."
+    >
+      <Asked query={query} what="the experiments" height={200}>
+        {({ experiments }) =>
+          experiments.length > 0 ? (
+            <div className={shared.stack}>
+              {experiments.map((experiment) => (
+                <Shown key={experiment.name} experiment={experiment} />
+              ))}
+            </div>
+          ) : (
+            <None />
+          )
+        }
       </Asked>
     </Section>
+  )
+}
+
+function None() {
+  return (
+    <Empty
+      title="No experiment has been started"
+      action={<Command text={START} label="Command that starts an experiment" />}
+    >
+      A variant is a model, rules, or both. This one asks whether more diverse lists are clicked more often:
+    </Empty>
   )
 }

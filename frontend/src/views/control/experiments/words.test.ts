@@ -1,4 +1,4 @@
-import { rateOf, treatment, type Variant, versusWords } from './words'
+import { type Experiment, outcome, rateOf, treatment, type Variant, versusWords } from './words'
 
 const versus = { difference: 0.031, low: 0.006, high: 0.056, p_value: 0.0042, decided: true }
 
@@ -47,4 +47,26 @@ it('says what a variant does', () => {
   expect(treatment(variant)).toBe('as everybody')
   expect(treatment({ ...variant, rules: { max_per_category: 2 } })).toBe('max per category 2')
   expect(treatment({ ...variant, model: 'challenger' })).toBe('model challenger')
+})
+
+describe('the whole experiment', () => {
+  const result = (versus_control: unknown, impressions = 10) => ({ impressions, versus_control })
+  const control = { name: 'control', result: result(null) }
+  const stands = (state: string, ...variants: object[]) =>
+    outcome({ state, variants } as unknown as Experiment)
+
+  it('names what is decided, and nothing else', () => {
+    const open = { name: 'third', result: result({ ...versus, decided: false }) }
+    const lost = { name: 'diverse', result: result({ ...versus, difference: -0.1 }) }
+    expect(stands('running', control, lost, open)).toBe('Decided: diverse is worse than the control.')
+    expect(stands('running', control, open)).toBe('Nothing is decided yet.')
+    expect(stands('ended', control, open)).toBe('It ended without a decision.')
+  })
+
+  it('waits for its first lists', () => {
+    const none = { name: 'diverse', result: null }
+    expect(stands('running', { ...control, result: result(null, 0) }, none)).toBe(
+      'It waits for its first lists.',
+    )
+  })
 })

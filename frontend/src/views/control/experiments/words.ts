@@ -1,6 +1,7 @@
 /** How an experiment stands, in words. */
 import type { components } from '@/api/schema/recommender'
-import { fixed, points } from '../numbers'
+import { fixed, percent, points } from '../numbers'
+import type { State } from '../vitals/rules'
 
 export type Experiment = components['schemas']['ExperimentResult']
 export type Variant = components['schemas']['VariantResult']
@@ -61,9 +62,10 @@ export function pWords(p: number): string {
 }
 
 /** A variant against the control, and what to make of it. */
-export function versusWords(versus: Versus, metric: Metric): { short: string; long: string } {
+export function versusWords(versus: Versus, metric: Metric): { state: State; short: string; long: string } {
   if (!isKnown(versus) && !versus.decided)
     return {
+      state: 'quiet',
       short: 'Too early to tell',
       long: 'A comparison begins with 50 users in each variant, and 20 lists with and without what is counted.',
     }
@@ -72,14 +74,38 @@ export function versusWords(versus: Versus, metric: Metric): { short: string; lo
     : difference(versus.difference, metric)
   if (!versus.decided)
     return {
+      state: 'quiet',
       short: 'No difference shown yet',
       long: `${found}, ${pWords(versus.p_value)}. May be looked at any time: looking often costs nothing.`,
     }
   const crosses = versus.low <= 0 && versus.high >= 0
+  const state = versus.difference > 0 ? 'good' : 'bad'
   const short = `${versus.difference > 0 ? 'Better' : 'Worse'} than control`
-  if (crosses)
-    return { short, long: `${found}, ${pWords(versus.p_value)} at an earlier look, which stays decided.` }
-  return { short, long: `${found}, ${pWords(versus.p_value)}. Decided: it may be ended now.` }
+  const when = crosses ? ' at an earlier look, which stays decided.' : '. Decided: it may be ended now.'
+  return { state, short, long: `${found}, ${pWords(versus.p_value)}${when}` }
+}
+
+/** What the experiment as a whole has come to. */
+export function outcome({ variants, state }: Experiment): string {
+  const compared = variants.flatMap((variant) => {
+    const versus = resultOf(variant)?.versus_control
+    return versus ? [{ name: variant.name, versus }] : []
+  })
+  const decided = compared.filter(({ versus }) => versus.decided)
+  if (decided.length > 0) {
+    const told = decided.map(
+      ({ name, versus }) => `${name} is ${versus.difference > 0 ? 'better' : 'worse'} than the control`,
+    )
+    return `Decided: ${told.join(', ')}.`
+  }
+  if (state === 'ended') return 'It ended without a decision.'
+  if (!variants.some((variant) => resultOf(variant)?.impressions)) return 'It waits for its first lists.'
+  return 'Nothing is decided yet.'
+}
+
+/** A rate as it is written. */
+export function figure(value: number, metric: Metric): string {
+  return metric === 'ndcg' ? fixed(value, 3) : percent(value)
 }
 
 /** Rates in percentage points, NDCG as it is. */

@@ -1,4 +1,5 @@
 import { Table } from '@mantine/core'
+import shared from '../control.module.css'
 import { fixed } from '../numbers'
 import { StateMark } from '../StateMark'
 import { type GateReport, latencyWords, side } from './gate'
@@ -12,13 +13,13 @@ export function GateDetails({ version, report }: { version: string; report: Gate
   const ratios = Object.entries(report.ratios)
   const latency = latencyWords(report.numbers)
   return (
-    <details className={classes.details}>
+    <details className={`${shared.details} ${classes.details}`}>
       <summary>
         {report.checks.length} checks{failing > 0 && `, ${failing} failed`}
-        <span className={classes.hidden}> of version {version}</span>
+        <span className="hidden-visually"> of version {version}</span>
       </summary>
       {ratios.length > 0 && (
-        <div className={classes.scroll}>
+        <div className={shared.scroll}>
           <Table fz="sm" aria-label="NDCG@10 over the champion's, by segment">
             <Table.Thead>
               <Table.Tr>

@@ -1,45 +1,31 @@
-import { Alert, List, Text } from '@mantine/core'
-import type { Config } from '../config'
+import { Alert, Text } from '@mantine/core'
+import { Command } from '@/parts/Command'
+import { Empty } from '@/parts/states'
+import { Asked } from '../Asked'
+import shared from '../control.module.css'
 import { useServed, useVersions } from '../queries'
-import { Asked, Nothing, Section } from '../Section'
+import { Section } from '../Section'
 import { Administer } from './Administer'
 import { Compare } from './Compare'
 import { History } from './History'
-import classes from './model.module.css'
 import { Serving } from './Serving'
 
-interface Props {
-  config: Config | undefined
-  apiKey: string
-  onKey: (key: string) => void
-}
-
 /** Which model serves, how it came to that, and the way forward and back. */
-export function Model({ config, apiKey, onKey }: Props) {
+export function Model() {
   const served = useServed()
   const versions = useVersions(Boolean(served.data?.canary))
   return (
-    <Section
-      id="model"
-      title="The model"
-      lead="What serves, what is on trial, and every version's way through the gate."
-    >
-      <div className={classes.stack}>
-        <Asked query={served} who="the recommender" height={150}>
+    <Section title="Model" lead="What serves, what is on trial, and every version's way through the gate.">
+      <div className={shared.stack}>
+        <Asked query={served} what="the served model" height={150}>
           {(model) => (
             <>
               <Serving served={model} />
-              <Administer
-                served={model}
-                versions={versions.data?.versions ?? []}
-                config={config}
-                apiKey={apiKey}
-                onKey={onKey}
-              />
+              <Administer served={model} versions={versions.data?.versions ?? []} />
             </>
           )}
         </Asked>
-        <Asked query={versions} who="the registry" height={260}>
+        <Asked query={versions} what="the versions" height={260}>
           {({ versions: all, trouble }) => (
             <>
               {trouble && (
@@ -49,14 +35,7 @@ export function Model({ config, apiKey, onKey }: Props) {
               )}
               {all.length > 0 && <Compare versions={all} />}
               {all.length > 0 && <History versions={all} />}
-              {all.length === 0 && !trouble && (
-                <Nothing
-                  title="No version is registered yet"
-                  command={'make train\n# or: python -m flows.train'}
-                >
-                  Until one is, lists are popular items. A training takes some two minutes:
-                </Nothing>
-              )}
+              {all.length === 0 && !trouble && <None />}
             </>
           )}
         </Asked>
@@ -65,13 +44,13 @@ export function Model({ config, apiKey, onKey }: Props) {
   )
 }
 
-/** Steps in their order. */
-export function Steps({ steps }: { steps: string[] }) {
+function None() {
   return (
-    <List type="ordered" size="sm" spacing={6}>
-      {steps.map((step) => (
-        <List.Item key={step}>{step}</List.Item>
-      ))}
-    </List>
+    <Empty
+      title="No version is registered yet"
+      action={<Command text="make train" label="Command that trains a model" />}
+    >
+      Until one is, lists are popular items. A training takes some two minutes:
+    </Empty>
   )
 }

@@ -1,43 +1,31 @@
 import { Alert, Progress, Text } from '@mantine/core'
-import { useEffect, useState } from 'react'
+import { type ReactNode, useEffect, useState } from 'react'
+import { Ago } from '@/parts/Ago'
+import shared from '../control.module.css'
 import { percent } from '../numbers'
 import classes from './model.module.css'
-import { named, progress, type Served, timeLeft } from './trial'
-
-const when = (iso: string) =>
-  new Date(iso).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' })
+import { capital, named, progress, type Served, timeLeft } from './trial'
 
 /** The releases in memory: what serves, what is on trial, what it would go back to, and what was turned down. */
 export function Serving({ served }: { served: Served }) {
   const refused = Object.entries(served.refused)
   return (
     <>
-      {served.trouble && (
-        <Alert
-          color="yellow"
-          variant="light"
-          title="The registry gives the recommender no answer"
-          role="status"
-        >
-          <Text size="sm">{served.trouble} What serves goes on.</Text>
-        </Alert>
-      )}
-      {served.untold.length > 0 && (
-        <Alert color="yellow" variant="light" title="The registry does not know yet" role="status">
-          <Text size="sm">
-            Version {served.untold.join(', ')} was left here. The registry is told as soon as it answers.
-          </Text>
-        </Alert>
-      )}
+      <Troubles served={served} />
       <div className={classes.releases}>
         <Release name="Serves" release={capital(named(served))}>
-          {served.model_version ?? 'no model is loaded: lists are popular items'}
-          {served.loaded_at && <> · since {when(served.loaded_at)}</>}
+          {served.model_version ?? 'No model is loaded: lists are popular items.'}
+          {served.loaded_at && (
+            <>
+              {' · since '}
+              <Ago at={served.loaded_at} />
+            </>
+          )}
         </Release>
         {served.canary ? (
           <Trial canary={served.canary} />
         ) : (
-          <Release name="On trial" release="None">
+          <Release name="On trial (canary)" release="None">
             A promoted version is tried on a share of the users first.
           </Release>
         )}
@@ -45,6 +33,11 @@ export function Serving({ served }: { served: Served }) {
           {served.previous
             ? `${served.previous.model_version}, in memory`
             : 'No release before this one is in memory.'}
+        </Release>
+        <Release name="For experiments and shadows" release={others(served)}>
+          {Object.keys(served.aliases).length
+            ? 'Loaded beside what serves.'
+            : 'Models that only an experiment shows, or that are scored in the shadow.'}
         </Release>
       </div>
       {refused.length > 0 && (
@@ -60,16 +53,46 @@ export function Serving({ served }: { served: Served }) {
   )
 }
 
-function Release({ name, release, children }: { name: string; release: string; children: React.ReactNode }) {
+function Troubles({ served: { trouble, untold } }: { served: Served }) {
   return (
-    <div className={classes.release} data-empty={release === 'None'}>
+    <>
+      {trouble && (
+        <Alert
+          color="yellow"
+          variant="light"
+          title="The registry gives the recommender no answer"
+          role="status"
+        >
+          <Text size="sm">{trouble} What serves goes on.</Text>
+        </Alert>
+      )}
+      {untold.length > 0 && (
+        <Alert color="yellow" variant="light" title="The registry does not know yet" role="status">
+          <Text size="sm">
+            Version {untold.join(', ')} was left here. The registry is told as soon as it answers.
+          </Text>
+        </Alert>
+      )}
+    </>
+  )
+}
+
+/** `challenger: version 3`, for every alias that experiments want. */
+function others({ aliases }: Served): string {
+  const told = Object.entries(aliases).map(([alias, version]) => `${capital(alias)}: ${version ?? 'not yet'}`)
+  return told.join(', ') || 'None'
+}
+
+function Release({ name, release, children }: { name: string; release: string; children: ReactNode }) {
+  return (
+    <div className={classes.release} data-empty={release === 'None' || undefined}>
       <Text size="xs" c="dimmed">
         {name}
       </Text>
       <Text fw={650} size="lg">
         {release}
       </Text>
-      <Text size="xs" className={classes.soft}>
+      <Text size="xs" component="div" className={shared.soft}>
         {children}
       </Text>
     </div>
@@ -79,7 +102,7 @@ function Release({ name, release, children }: { name: string; release: string; c
 function Trial({ canary }: { canary: NonNullable<Served['canary']> }) {
   const now = useNow()
   return (
-    <Release name="On trial" release={capital(named(canary))}>
+    <Release name="On trial (canary)" release={capital(named(canary))}>
       answers {percent(canary.share, 0)} of the users · {timeLeft(canary.until, now)}
       <Progress
         value={100 * progress(canary, now)}
@@ -99,8 +122,4 @@ function useNow(): number {
     return () => clearInterval(timer)
   }, [])
   return now
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1)
 }

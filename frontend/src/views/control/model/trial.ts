@@ -70,6 +70,6 @@ export function noWayBack(served: Served): string | null {
   return 'No release before this one is in memory: there is nothing to go back to.'
 }
 
-function capital(text: string): string {
+export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1)
 }

@@ -8,7 +8,7 @@ import { clock, rows, thinned } from './table'
 import type { Tile } from './tiles'
 import classes from './vitals.module.css'
 
-const COLORS = ['teal.6', 'indigo.5']
+const COLORS = ['var(--series-1)', 'var(--series-2)']
 
 interface Props {
   tile: Tile
@@ -59,7 +59,7 @@ function Curves({ tile, all, until }: { tile: Tile; all: Rows; until: number }) 
       dataKey="at"
       series={tile.lines.map((line, n) => ({ name: line.name, color: COLORS[n] as string }))}
       referenceLines={
-        tile.target ? [{ y: tile.target.value, label: tile.target.label, color: 'gray.6' }] : []
+        tile.target ? [{ y: tile.target.value, label: tile.target.label, color: 'var(--dim)' }] : []
       }
       valueFormatter={tile.format}
       tooltipProps={{ labelFormatter: (at) => clock(Number(at)) }}

@@ -1,8 +1,9 @@
 import { Skeleton } from '@mantine/core'
 import { lazy, Suspense, useEffect, useState } from 'react'
 import type { components } from '@/api/schema/console'
+import { Asked } from '../Asked'
 import { useVitals } from '../queries'
-import { Asked, Section } from '../Section'
+import { Section } from '../Section'
 import { extended } from './curves'
 import { Health } from './Health'
 import { EMPTY, type Traces, tiles } from './tiles'
@@ -18,12 +19,8 @@ const VitalChart = lazy(() => import('./VitalChart'))
 export function Vitals() {
   const query = useVitals()
   return (
-    <Section
-      id="vitals"
-      title="Vital signs"
-      lead="Five minutes back, every two seconds. Open one for its chart."
-    >
-      <Asked query={query} who="the console" height={380}>
+    <Section title="Vitals" lead="Five minutes back, every two seconds. Open one for its chart.">
+      <Asked query={query} what="the vitals" height={380}>
         {(answer) => <Shown answer={answer} />}
       </Asked>
     </Section>

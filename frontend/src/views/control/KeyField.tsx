@@ -1,0 +1,41 @@
+import { PasswordInput } from '@mantine/core'
+import { useDebouncedCallback } from '@mantine/hooks'
+import { useState } from 'react'
+import classes from './control.module.css'
+import { useKey } from './key'
+import { useConsole } from './queries'
+
+/** While somebody still types, the services are not asked about half a key. */
+const TYPED_MS = 300
+
+export const KEY_FIELD = 'admin-key'
+
+/** Where the administrator types the key; nothing where no key would open anything. */
+export function KeyField() {
+  const { key, setKey } = useKey()
+  const [typed, setTyped] = useState('')
+  const take = useDebouncedCallback(setKey, TYPED_MS)
+  const { data: config, isPlaceholderData: isAsking } = useConsole()
+  if (config?.key !== 'needed') return null
+  const isKnown = typed === key && !isAsking
+  const words = config.may_administer
+    ? 'This key may promote and roll back.'
+    : 'FRESHET_ADMIN_KEY. Kept in memory while this view is open.'
+  return (
+    <PasswordInput
+      id={KEY_FIELD}
+      className={classes.key}
+      label="Admin key"
+      description={words}
+      value={typed}
+      autoComplete="off"
+      error={typed !== '' && isKnown && !config.may_administer && 'Not the right key'}
+      onChange={({ currentTarget }) => {
+        setTyped(currentTarget.value)
+        take(currentTarget.value)
+      }}
+      inputWrapperOrder={['label', 'input', 'description', 'error']}
+      visibilityToggleButtonProps={{ 'aria-label': 'Show or hide what was typed' }}
+    />
+  )
+}

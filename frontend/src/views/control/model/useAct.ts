@@ -1,0 +1,29 @@
+/** An act by hand on the served model: a promotion or a rollback. */
+import { useMutation } from '@tanstack/react-query'
+import { body, recommender } from '@/api/client'
+import { keyHeaders, useKey } from '../key'
+import { fixed } from '../numbers'
+import { useModelAgain } from '../queries'
+
+export type Act = { kind: 'promote'; version: string } | { kind: 'rollback'; reason: string }
+
+/** Gives the mutation; its data are what came of it, in words. */
+export function useAct() {
+  const { key } = useKey()
+  const again = useModelAgain()
+  return useMutation({ mutationFn: (act: Act) => done(act, keyHeaders(key)), onSettled: again })
+}
+
+async function done(act: Act, headers: Record<string, string>): Promise<string> {
+  if (act.kind === 'promote') {
+    const { version, was, took_ms } = await body(
+      recommender.POST('/model/promote', { body: { version: act.version }, headers }),
+    )
+    const before = was ? ` It named ${was} before.` : ''
+    return `The champion alias names version ${version} now (${fixed(took_ms, 0)} ms).${before} It is loaded, tried on a share of the users, and then serves everybody: watch it above.`
+  }
+  const { left, serves, took_ms } = await body(
+    recommender.POST('/model/rollback', { body: { reason: act.reason }, headers }),
+  )
+  return `Version ${serves} serves again, version ${left} was left. The registry had heard after ${fixed(took_ms, 0)} ms.`
+}
