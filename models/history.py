@@ -31,7 +31,8 @@ class Version(NamedTuple):
 
     Attributes:
         metrics: of its run, by MLflow's names; what is no number is left out.
-        gate_report: as ``models.gate.Verdict.as_json`` has it, or ``short_json`` where only that is left; None: none.
+        gate_report: as ``models.gate.Verdict.as_json`` has it, or ``short_json`` where only that can be read; None:
+            there is none, or none that is JSON.
         page: its run's page, below the address of MLflow's own; None when the run is gone.
     """
 
@@ -89,12 +90,23 @@ def _run(client: MlflowClient, run_id: str) -> _Run:
     return _Run(str(run.info.experiment_id), metrics)
 
 
+def _gate_report(settings: Settings, version: str, run_id: str, short: str) -> Mapping[str, Any] | None:
+    try:
+        return _whole_report(settings, version, run_id, short)
+    except (RegistryError, ValueError):  # not kept: where the artifacts are may be away just now
+        return _parsed(short)
+
+
 @lru_cache(256)  # a new judgement changes the short form too: it holds measured times
-def _gate_report(settings: Settings, version: str, _run_id: str, short: str) -> Mapping[str, Any]:
+def _whole_report(settings: Settings, version: str, _run_id: str, _short: str) -> Mapping[str, Any]:
     with TemporaryDirectory() as folder:
-        try:
-            text = registry.download(settings, version, Path(folder), GATE).read_text()
-        except RegistryError:
-            text = short
-    report: Mapping[str, Any] = json.loads(text)
+        report: Mapping[str, Any] = json.loads(registry.download(settings, version, Path(folder), GATE).read_text())
     return report
+
+
+def _parsed(short: str) -> Mapping[str, Any] | None:
+    try:
+        report = json.loads(short)
+    except ValueError:
+        return None
+    return report if isinstance(report, dict) else None

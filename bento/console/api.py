@@ -6,20 +6,25 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import AfterValidator
 
 from bento import errors
 from bento.asgi import JSON
 from bento.console import schemas
 from bento.console.runtime import Console
-from feature_repo.events import EventType, Id
+from feature_repo.events import EventType, Id, as_utc
 
 MAX_ITEMS = 200
 """Most items of one request."""
 
 UserId = Annotated[Id, Path(description="a user")]
 ItemId = Annotated[Id, Path(description="an item")]
+Moment = Annotated[datetime, AfterValidator(as_utc)]
 
+public = APIRouter()
+"""Of which a visitor's page cannot do without: no key is asked for."""
 router = APIRouter()
+"""Of people, and of how the system is: in production mode the admin's."""
 
 
 def _console(request: Request) -> Console:
@@ -35,27 +40,33 @@ async def users(
     return schemas.UsersAnswer(users=await _console(request).people.users(count))
 
 
-@router.get("/items", response_model=schemas.ItemsAnswer, responses=errors.documented(422, 503))
+@public.get("/items", response_model=schemas.ItemsAnswer, responses=errors.documented(422, 503))
 async def items(
     request: Request,
     ids: Annotated[str, Query(description=f"item ids, comma separated; at most {MAX_ITEMS}", examples=["1,2,3"])],
 ) -> schemas.ItemsAnswer:
-    """What a card shows of each item."""
+    """What a card shows of each item: no more than the catalogue and how much it is liked. Needs no key."""
     return schemas.ItemsAnswer(items=await _console(request).people.items(_split(ids)))
 
 
-@router.get("/users/{user_id}/written", response_model=schemas.WrittenAnswer, responses=errors.documented(422, 503))
+@public.get(
+    "/users/{user_id}/written", response_model=schemas.WrittenAnswer, responses=errors.documented(422, 429, 503)
+)
 async def written(
     request: Request,
     *,
     user_id: UserId,
     item_id: Annotated[Id, Query(description="the event's item")],
     event_type: Annotated[EventType, Query(description="the event's type")],
-    timestamp: Annotated[datetime, Query(description="the event's time, as it was sent; compared to the millisecond")],
+    timestamp: Annotated[Moment, Query(description="the event's time, as it was sent; compared to the millisecond")],
     wait_ms: Annotated[int, Query(ge=0, le=10_000, description="longest wait")] = 3_000,
 ) -> schemas.WrittenAnswer:
-    """Wait until an event has become part of the user's features: answers the moment it has, or when time is over."""
-    return await _console(request).people.written(user_id, item_id, event_type, timestamp, wait_ms / 1_000)
+    """Wait until an event has become part of the user's features: answers the moment it has, or when time is over.
+
+    Needs no key: who cannot name an event to the millisecond learns nothing, neither of it nor of the user. 429 when
+    very many wait already.
+    """
+    return await _console(request).arrivals.written(user_id, item_id, event_type, timestamp, wait_ms / 1_000)
 
 
 @router.get(

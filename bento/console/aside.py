@@ -49,7 +49,11 @@ class Aside:
             raise Busy(f"an earlier call has not come back within {within_s:g} s") from None
         done: asyncio.Future[Found] = loop.create_future()
         done.add_done_callback(self._ended)
-        Thread(target=_run, args=(loop, done, work), name=self._name, daemon=True).start()
+        try:
+            Thread(target=_run, args=(loop, done, work), name=self._name, daemon=True).start()
+        except RuntimeError:  # no thread can be had
+            done.cancel()
+            raise
         await asyncio.wait({done}, timeout=until - loop.time())
         if not done.done():
             raise Busy(f"no answer within {within_s:g} s")
@@ -65,7 +69,7 @@ def _run(loop: asyncio.AbstractEventLoop, done: asyncio.Future[Found], work: Cal
     tell: Callable[[], None]
     try:
         tell = partial(done.set_result, work())
-    except Exception as error:
-        tell = partial(done.set_exception, error)
+    except BaseException as error:  # whatever it is, who waits must hear it, or the place is never free again
+        tell = partial(done.set_exception, error if isinstance(error, Exception) else RuntimeError(repr(error)))
     with suppress(RuntimeError):  # the loop is closed: nobody waits any more
         loop.call_soon_threadsafe(tell)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 from time import perf_counter
 
@@ -14,6 +16,8 @@ from yarl import URL
 from bento.console.metrics import ConsoleMetrics
 from bento.errors import CODES, RETRY_AFTER_S, error_response
 from infra.settings import Settings
+
+log = logging.getLogger(__name__)
 
 ASKED = frozenset(
     b"accept accept-encoding content-length content-type if-none-match "
@@ -31,10 +35,10 @@ READ_S = 15.0
 """Longer than the services take for anything: a broker's ack 5 s, the model registry 3 s."""
 IDLE_S = 2.0
 """Shorter than the services keep an idle connection: none is taken up at the moment that they close it."""
-
-
 CONNECTIONS = 64
-"""Most at once to both services together; more requests wait, for CONNECT_S."""
+"""Most at once to each service; more requests wait, for CONNECT_S. One that hangs does not hold up the other."""
+
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
 
 
 class Gateway:
@@ -57,7 +61,7 @@ class Gateway:
     async def start(self) -> None:
         """Make the pool of connections; nothing is connected yet."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S),
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS, keepalive_timeout=IDLE_S),
             timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=READ_S),
             auto_decompress=False,
             skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),
@@ -93,8 +97,7 @@ class Gateway:
         if upload.too_long:
             await self._too_long(scope, receive, send)
             return
-        query = scope["query_string"]
-        url = URL(self.services[service] + (path + b"?" + query if query else path).decode("latin-1"), encoded=True)
+        url = URL(self.services[service] + _target(path, scope["query_string"]), encoded=True)
         body = upload.chunks() if _has_body(scope) else None
         try:
             answer = await self._session.request(
@@ -103,14 +106,21 @@ class Gateway:
         except (aiohttp.ClientError, TimeoutError) as error:
             if upload.too_long:
                 await self._too_long(scope, receive, send)
-            elif not upload.gone:
-                self._metrics.unreachable.labels(service).inc()
+            elif upload.gone:  # nobody hears it, but it is counted
+                await error_response(400, CODES[400], "the body ended half-way")(scope, receive, send)
+            else:
                 await self._unreachable(service, error)(scope, receive, send)
             return
         async with answer:
             await send(_start(answer, began))
-            async for chunk in answer.content.iter_any():
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            try:
+                async for chunk in answer.content.iter_any():
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            except (aiohttp.ClientError, TimeoutError) as error:
+                # Without an end the server cuts the connection: half an answer must not pass for a whole one.
+                self._metrics.unreachable.labels(service).inc()
+                log.warning("%s broke off in the midst of its answer: %s", service, str(error) or type(error).__name__)
+                return
             await send({"type": "http.response.body", "body": b""})
 
     async def _too_long(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,6 +128,7 @@ class Gateway:
         await error_response(413, CODES[413], message)(scope, receive, send)
 
     def _unreachable(self, service: str, error: Exception) -> Response:
+        self._metrics.unreachable.labels(service).inc()
         where = self.services[service]
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
             message = f"{service} cannot be reached at {where}; nothing was sent to it"
@@ -155,6 +166,11 @@ def asked_headers(scope: Scope) -> CIMultiDict[str]:
     return CIMultiDict(
         (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"] if name in ASKED
     )
+
+
+def _target(path: bytes, query: bytes) -> str:
+    """Path and query as they were sent; a byte that no URL may hold is sent as what it stands for."""
+    return _NOT_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], path + b"?" + query if query else path).decode()
 
 
 def _has_body(scope: Scope) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import psycopg
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 WITHIN_S = 6.0
 """Longest wait for either; the first answer of MLflow's waits for its import too."""
+
+CLOSE_S = 1.0
 
 LOAD_S = 60.0
 """Longest wait for the import of MLflow's client, beside the requests."""
@@ -57,9 +60,14 @@ class Lifecycle:
             )
             return schemas.ModelsAnswer(versions=self._last[:count], trouble=trouble)
         versions = [self._version(each) for each in found]
-        if len(versions) >= min(len(self._last), count):
-            self._last = versions
+        self._last = [*versions, *self._older_than(versions, count)]
         return schemas.ModelsAnswer(versions=versions, trouble=None)
+
+    def _older_than(self, versions: Sequence[schemas.ModelVersion], count: int) -> list[schemas.ModelVersion]:
+        """Those of former looks that a look at so many could not see."""
+        if len(versions) < count:
+            return []
+        return [each for each in self._last if int(each.version) < int(versions[-1].version)]
 
     async def drift(self, count: int) -> list[schemas.DriftReport]:
         """The newest looks for drift. Raises Unavailable when PostgreSQL gives no answer."""
@@ -70,6 +78,11 @@ class Lifecycle:
             raise Unavailable("the database (PostgreSQL) gives no answer; see DATABASE_URL, and try again") from None
         return [schemas.DriftReport.model_validate(report._asdict()) for report in reports]
 
+    async def close(self) -> None:
+        """Close the connection to PostgreSQL, unless it hangs."""
+        with suppress(Busy, psycopg.Error):
+            await self._database.call(self._reports.close, CLOSE_S)
+
     def _version(self, found: Version) -> schemas.ModelVersion:
         tags = found.tags
         return schemas.ModelVersion(
@@ -79,7 +92,7 @@ class Lifecycle:
             aliases=list(found.aliases),
             description=found.description or None,
             gate=_verdict(tags.get("gate")),
-            gate_report=None if found.gate_report is None else _report(found.gate_report, tags.get("gate", "")),
+            gate_report=_readable(found),
             release=tags.get("release"),
             rolled_back=tags.get("rolled_back"),
             metrics=dict(found.metrics),
@@ -92,6 +105,17 @@ def _verdict(gate: str | None) -> Literal["passed", "refused"] | None:
     if gate is None:
         return None
     return "passed" if gate == "passed" else "refused"
+
+
+def _readable(found: Version) -> schemas.GateReport | None:
+    """The gate's report; None also when it is in a form that is not today's: one version must not hide the others."""
+    if found.gate_report is None:
+        return None
+    try:
+        return _report(found.gate_report, found.tags.get("gate", ""))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        log.warning("version %s: its gate report cannot be read: %s", found.version, error)
+        return None
 
 
 def _report(report: Mapping[str, Any], gate: str) -> schemas.GateReport:

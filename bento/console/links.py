@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import BaseModel, Field
@@ -33,7 +34,11 @@ class Place(NamedTuple):
 
 
 def places(settings: Settings) -> list[Place]:
-    """The pages that these settings speak of."""
+    """The pages that these settings speak of; addresses without what lets somebody in."""
+    return [place._replace(url=_bare(place.url)) for place in _places(settings)]
+
+
+def _places(settings: Settings) -> list[Place]:
     ours = "make up serves it a while after its start, unless FRESHET_UIS=false"
     return [
         Place("MLflow", _mlflow(settings), f"{ours}; elsewhere set FRESHET_MLFLOW_UI_URL"),
@@ -49,6 +54,14 @@ def places(settings: Settings) -> list[Place]:
         ),
         Place("Grafana", settings.grafana_url or None, "set FRESHET_GRAFANA_URL to where it runs"),
     ]
+
+
+def _bare(url: str | None) -> str | None:
+    """A URL without a user's name and password, which a tracking server's may hold."""
+    if not url or "@" not in url:
+        return url
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _mlflow(settings: Settings) -> str | None:

@@ -34,7 +34,9 @@ class ConfigAnswer(BaseModel):
     max_k: int = Field(description="longest list of one request")
     key: Lock = Field(description="open: no key is asked for; needed: FRESHET_ADMIN_KEY; closed: nobody may, until set")
     may_administer: bool = Field(description="whether this request's X-Api-Key, or none, may promote and roll back")
-    links: list[Link] = Field(description="pages of MLflow, Prefect, Feast and Grafana")
+    links: list[Link] = Field(
+        description="pages of MLflow, Prefect, Feast and Grafana; in production mode none without the key"
+    )
 
 
 class Health(BaseModel):
@@ -78,14 +80,15 @@ def may_read(request: Request, key: Key) -> None:
 async def config(request: Request, key: Key) -> ConfigAnswer:
     """What the page must know before it asks for anything else."""
     outside = _outside(request)
+    may_administer = _may_administer(outside.settings, key)
     return ConfigAnswer(
         mode=outside.settings.mode,
         event_types=list(EVENT_TYPES),
         half_lives_s=HALF_LIVES,
         max_k=outside.settings.max_k,
         key=lock(outside.settings),
-        may_administer=_may_administer(outside.settings, key),
-        links=await outside.links.all(),
+        may_administer=may_administer,
+        links=await outside.links.all() if may_administer or outside.settings.mode == "local" else [],
     )
 
 

@@ -1,18 +1,14 @@
-"""Users to look at, items to show, and when an act has become features."""
+"""Users to look at, and items to show."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
 from itertools import chain, zip_longest
 
-from bento.console.rows import Entity, OnlineRows, moment, moment_of_s, rows_of
-from bento.console.schemas import ItemCard, UserCard, WrittenAnswer
-from feature_repo.events import as_utc, to_us
-from feature_repo.schema import ITEM_CATALOG, ITEM_FEATURES, USER_FEATURES, USER_PROFILE, View
+from bento.console.rows import Entity, OnlineRows, moment, part, rows_of
+from bento.console.schemas import ItemCard, UserCard
+from feature_repo.schema import ITEM_CATALOG, ITEM_FEATURES, USER_FEATURES, USER_PROFILE
 from feature_repo.state import Row
 
 MADE_UP = "visitor-"
@@ -21,17 +17,8 @@ MADE_UP = "visitor-"
 DRAWN = 8
 """So many users are drawn for one that is shown: the busiest of 24 users drawn would hardly be busy."""
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.004, 0.05
-"""Between two looks for an event: at first, when it is due any moment, and in the end."""
-
-
-def _part(view: View, *fields: str) -> View:
-    return replace(view, fields={name: view.fields[name] for name in fields})
-
-
-_USER_CARD = rows_of(_part(USER_FEATURES, "event_count", "last_event_us"), USER_PROFILE)
-_ITEM_CARD = rows_of(_part(ITEM_FEATURES, "event_count", "mean_value", "value_count"), ITEM_CATALOG)
-_RECENT = rows_of(_part(USER_FEATURES, "event_count", "recent_items", "recent_types", "recent_us"))
+_USER_CARD = rows_of(part(USER_FEATURES, "event_count", "last_event_us"), USER_PROFILE)
+_ITEM_CARD = rows_of(part(ITEM_FEATURES, "event_count", "mean_value", "value_count"), ITEM_CATALOG)
 
 
 class People:
@@ -61,23 +48,6 @@ class People:
         now_us = time.time_ns() // 1_000
         found = zip(item_ids, await self._rows.read(_ITEM_CARD, item_ids), strict=True)
         return [card for item_id, entity in found if (card := _item_card(item_id, entity, now_us)) is not None]
-
-    async def written(
-        self, user_id: str, item_id: str, event_type: str, timestamp: datetime, wait_s: float
-    ) -> WrittenAnswer:
-        """Wait until the user's row holds an event, or time is over. One older than the row's last 50 is not found.
-
-        Raises:
-            Unavailable: Redis gives no answer.
-        """
-        time_ms, began = to_us(as_utc(timestamp)) // 1_000, time.perf_counter()
-        while True:
-            (entity,) = await self._rows.read(_RECENT, [user_id])
-            written, waited_s = _holds(entity, item_id, event_type, time_ms), time.perf_counter() - began
-            if written or waited_s >= wait_s:
-                return _written_answer(entity, written, waited_s, time_ms)
-            pause_s = min(max(waited_s / 10, FIRST_PAUSE_S), LONGEST_PAUSE_S)
-            await asyncio.sleep(min(pause_s, wait_s - waited_s))
 
 
 def _from_both_ends(ranked: Sequence[UserCard], count: int) -> list[UserCard]:
@@ -116,27 +86,4 @@ def _item_card(item_id: str, entity: Entity, now_us: int) -> ItemCard | None:
         in_stock=entry is not None and told["in_stock"] in (None, 1) and not expired,
         event_count=counts["event_count"],
         mean_value=counts["mean_value"] if counts["value_count"] else None,
-    )
-
-
-def _holds(entity: Entity, item_id: str, event_type: str, time_ms: int) -> bool:
-    row = entity.rows[USER_FEATURES.name]
-    if row is None:
-        return False
-    times_ms = [time_us // 1_000 for time_us in row.features["recent_us"]]
-    acts = zip(row.features["recent_items"], row.features["recent_types"], times_ms, strict=True)
-    return (item_id, event_type, time_ms) in acts
-
-
-def _written_answer(entity: Entity, written: bool, waited_s: float, time_ms: int) -> WrittenAnswer:
-    row = entity.rows[USER_FEATURES.name]
-    after_ms = None
-    if written and entity.written_s is not None:
-        after_ms = round(entity.written_s * 1_000 - time_ms, 3)
-    return WrittenAnswer(
-        written=written,
-        written_at=moment_of_s(entity.written_s),
-        waited_ms=round(waited_s * 1_000, 3),
-        event_count=row.features["event_count"] if row else None,
-        after_event_ms=after_ms,
     )

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_S = 1.0
 """Longest wait for Redis: a person waits behind it, and nothing else does."""
+
+CONNECTIONS = 32
+"""Most to Redis; more requests wait for one, for TIMEOUT_S."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -51,12 +55,15 @@ class OnlineRows:
 
     def __init__(self, settings: Settings) -> None:
         self._ttl_s = settings.feature_ttl_s
-        self._client: Any = redis.asyncio.Redis.from_url(
+        pool: Any = redis.asyncio.BlockingConnectionPool.from_url(
             settings.redis_url,
+            max_connections=CONNECTIONS,
+            timeout=TIMEOUT_S,
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
             retry=Retry(NoBackoff(), 1),  # once: a connection that lay idle may have died
         )
+        self._client: Any = redis.asyncio.Redis.from_pool(pool)
 
     async def read(self, request: EntityRequest, entity_ids: Sequence[str], expired: bool = False) -> list[Entity]:
         """Entities' rows, in the order of the ids, in one round trip.
@@ -113,6 +120,11 @@ class OnlineRows:
 def rows_of(*views: View) -> EntityRequest:
     """What is read of each entity: its rows of some views, all of one entity type."""
     return EntityRequest([ViewCodec(view) for view in views])
+
+
+def part(view: View, *fields: str) -> View:
+    """A view with some of its fields only."""
+    return replace(view, fields={name: view.fields[name] for name in fields})
 
 
 def moment(time_us: float) -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+from bento.console.arrivals import Arrivals
 from bento.console.feast_sdk import FeastSdk
 from bento.console.inspector import Inspector
 from bento.console.lifecycle import Lifecycle
@@ -19,15 +20,20 @@ class Console:
 
     Args:
         settings: where the other parts are.
+
+    Attributes:
+        loaded: set when MLflow's client and Feast's SDK have been imported and opened.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._rows = OnlineRows(settings)
         self._sdk = FeastSdk(settings)
         self.people = People(self._rows)
+        self.arrivals = Arrivals(self._rows)
         self.inspector = Inspector(settings, self._rows, self._sdk)
         self.lifecycle = Lifecycle(settings)
         self.vitals = Vitals(settings)
+        self.loaded = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -37,6 +43,7 @@ class Console:
     async def _load(self) -> None:
         await self.lifecycle.load()  # one after the other: both are imports of seconds
         await self._sdk.load()
+        self.loaded.set()
 
     async def close(self) -> None:
         """End it, and close all connections."""
@@ -44,4 +51,5 @@ class Console:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await self.lifecycle.close()
         await self._rows.close()

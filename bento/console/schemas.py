@@ -49,9 +49,11 @@ class WrittenAnswer(BaseModel):
     """Whether an event has become features, and when."""
 
     written: bool = Field(description="whether the user's online row holds the event")
-    written_at: datetime | None = Field(description="the row's last write, by the writer's clock; null before any")
+    written_at: datetime | None = Field(
+        description="the row's last write, by the writer's clock; null while the event is not written"
+    )
     waited_ms: float = Field(description="how long this call has waited")
-    event_count: int | None = Field(description="of the row; null without one")
+    event_count: int | None = Field(description="of the row; null while the event is not written")
     after_event_ms: float | None = Field(
         description="from the event's own time to `written_at`: by two clocks, unless all runs on one machine; "
         "null while it is not written"

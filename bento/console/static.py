@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import mimetypes
+import re
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from time import monotonic
 from typing import NamedTuple
 
 from starlette.responses import PlainTextResponse, Response
@@ -14,14 +16,17 @@ from starlette.types import Receive, Scope, Send
 
 from infra.pages import DIST
 
-INDEX = "index.html"
+INDEX, ASSETS = "index.html", "assets/"
 IMMUTABLE = "public, max-age=31536000, immutable"
 """Of files whose name changes with their content."""
 REVALIDATED = "no-cache"
 """Kept, but asked about each time."""
+LOOK_EVERY_S = 0.25
 WORTH_BYTES = 1_024
 """Shorter files are not compressed."""
 COMPRESSIBLE = frozenset({".css", ".html", ".js", ".json", ".svg", ".txt", ".webmanifest"})
+
+_NEVER = re.compile(rb"q=0(\.0*)?")
 
 NOT_BUILT = """<!doctype html>
 <html lang="en">
@@ -58,6 +63,7 @@ class Page:
         self._folder = folder
         self._stamp: tuple[tuple[str, int, int], ...] = ()
         self._files: dict[str, File] = {}
+        self._next_look = 0.0
         self._look()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,15 +78,22 @@ class Page:
             self._look()
             if INDEX not in self._files:
                 return Response(NOT_BUILT, 503, {"retry-after": "5", "cache-control": "no-store"}, "text/html")
-            found = self._files.get(path if "." in path.rpartition("/")[2] else INDEX)
+            found = self._files.get(path if _names_file(path) else INDEX)
         if found is None:
             return PlainTextResponse("no such file\n", 404)
         return _sent(found, dict(scope["headers"]))
 
     def _look(self) -> None:
-        """Read the folder when it is not as it was. In the midst of a build all stays as it is, until the next look."""
-        with suppress(FileNotFoundError):
-            if (stamp := self._stamp_now()) != self._stamp:
+        """Read the folder when it is not as it was; every LOOK_EVERY_S at most, once there is a page.
+
+        In the midst of a build, without an index, all stays as it is until a later look.
+        """
+        if (now := monotonic()) < self._next_look and self._files:
+            return
+        self._next_look = now + LOOK_EVERY_S
+        with suppress(OSError):
+            stamp = self._stamp_now()
+            if stamp != self._stamp and any(name == INDEX for name, _, _ in stamp):
                 self._files = {name: _read(self._folder, name) for name, _, _ in stamp}
                 self._stamp = stamp
 
@@ -93,11 +106,16 @@ class Page:
         return tuple(found)
 
 
+def _names_file(path: str) -> bool:
+    """Whether a path is a file's and not a place in the page, whose last part may be an id with a dot in it."""
+    return path.startswith(ASSETS) or ("." in path and "/" not in path)
+
+
 def _read(folder: Path, name: str) -> File:
     body = (folder / name).read_bytes()
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     text = kind.startswith("text/") or kind.endswith(("javascript", "json"))
-    hashed = PurePosixPath(name).parts[0] == "assets"
+    hashed = name.startswith(ASSETS)
     headers = {
         "content-type": f"{kind}; charset=utf-8" if text else kind,
         "cache-control": IMMUTABLE if hashed else REVALIDATED,
@@ -114,6 +132,11 @@ def _sent(file: File, asked: dict[bytes, bytes]) -> Response:
     if file.headers["etag"].encode() in (tag.strip() for tag in asked.get(b"if-none-match", b"").split(b",")):
         kept = {name: value for name, value in file.headers.items() if name != "content-type"}
         return Response(status_code=304, headers=kept)
-    if file.zipped is not None and b"gzip" in asked.get(b"accept-encoding", b""):
+    if file.zipped is not None and _takes_gzip(asked.get(b"accept-encoding", b"")):
         return Response(file.zipped, headers=file.headers | {"content-encoding": "gzip"})
     return Response(file.body, headers=file.headers)
+
+
+def _takes_gzip(accepted: bytes) -> bool:
+    offers = [offer.replace(b" ", b"").lower() for offer in accepted.split(b",")]
+    return any(name == b"gzip" and not _NEVER.fullmatch(how) for name, _, how in (o.partition(b";") for o in offers))

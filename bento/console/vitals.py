@@ -99,10 +99,11 @@ class Page:
     async def sample(self, client: httpx.AsyncClient) -> Sample:
         """Read it. What goes wrong is told in the sample."""
         try:
-            answer = await client.get(self.url)
+            async with asyncio.timeout(TIMEOUT_S):  # httpx' own begins anew with every piece that comes
+                answer = await client.get(self.url)
             answer.raise_for_status()
             values = parse(answer.text, NAMES)
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, TimeoutError, ValueError) as error:
             return Sample(None, error=f"{self.url}: {str(error) or type(error).__name__}")
         now, before = time.monotonic(), self._last
         self._last = (now, values)
@@ -119,7 +120,9 @@ def together(samples: list[Sample]) -> Sample:
     values = added(sample.values or {} for sample in samples)
     if any(sample.grown is None for sample in samples):
         return Sample(values)
-    return Sample(values, added(sample.grown or {} for sample in samples), samples[0].over_s)
+    # One that was away has grown for longer than the others: a rate is rather too low then than far too high.
+    over_s = max(sample.over_s for sample in samples)
+    return Sample(values, added(sample.grown or {} for sample in samples), over_s)
 
 
 class Vitals:
