@@ -143,7 +143,7 @@ $(STAMP): requirements.txt requirements-data.txt pyproject.toml | $(UV)
 	@touch $@
 
 $(MODULES): frontend/package.json frontend/package-lock.json | $(STAMP)
-	$(NPM) ci --no-audit --no-fund
+	$(NPM) ci
 	@touch $@
 
 $(PAGE): $(MODULES) frontend/index.html frontend/vite.config.ts $(wildcard docs/openapi/*.json) \
