@@ -25,8 +25,28 @@ ADMIN_KEY = "a-key-that-only-the-administrator-of-this-test-knows"
 USERS, EACH = 60, 12
 
 
+class Shop(Stack):
+    """A stack in which a part that was killed can be kept from being started again."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._looking = threading.Lock()
+
+    def watch(self) -> None:
+        """As every stack, but not while something is kept down."""
+        with self._looking:
+            super().watch()
+
+    @contextmanager
+    def without(self, part: str) -> Iterator[None]:
+        """SIGKILL a part; it stays dead meanwhile, and afterwards the watcher finds it so."""
+        with self._looking:
+            self.kill(part)
+            yield
+
+
 @contextmanager
-def shop_stack(folder: Path) -> Iterator[Stack]:
+def shop_stack(folder: Path) -> Iterator[Shop]:
     """The parts the page needs, watched as ``make up`` watches them: what dies is started again.
 
     As on a first start, the models come while the recommender already runs.
@@ -37,7 +57,7 @@ def shop_stack(folder: Path) -> Iterator[Stack]:
     shop = write_dataset(folder / "shop", sample_items(), sample_users(USERS), sample_events(USERS, EACH))
     with ThreadPoolExecutor(1) as beside:
         models = beside.submit(lambda: [sample_bundle(seed) for seed in (1, 0)])
-        with Stack(settings, PARTS) as stack:
+        with Shop(settings, PARTS) as stack:
             load_dataset(stack.settings, shop)
             register(stack.settings, models.result(), folder)
             wait_for(lambda: answers(f"{address(stack, 'recommender')}/ready"))
