@@ -1,0 +1,32 @@
+# ingest: events, catalogue entries, profiles and erasures over REST into Kafka.
+#   docker build -f infra/docker/ingest.Dockerfile -t freshet/ingest .      (from the repository root)
+FROM python:3.11.15-slim-bookworm AS packages
+RUN python -m venv /opt/venv
+COPY bento/ingest/requirements.txt /tmp/requirements.txt
+RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check -r /tmp/requirements.txt
+
+FROM python:3.11.15-slim-bookworm
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin freshet \
+    && install -d -o 10001 -g 10001 /var/lib/freshet
+# What is written goes to /var/lib/freshet, which is kept, or to /tmp: all else may be read-only.
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/app \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    BENTOML_HOME=/tmp/bentoml \
+    DO_NOT_TRACK=1 \
+    BENTOML_DO_NOT_TRACK=True \
+    FRESHET_HOME=/var/lib/freshet \
+    FRESHET_HOST=0.0.0.0
+WORKDIR /app
+COPY --from=packages /opt/venv /opt/venv
+COPY infra/__init__.py infra/database.py infra/settings.py infra/telemetry.py infra/
+COPY feature_repo/__init__.py feature_repo/erasures.py feature_repo/events.py feature_repo/
+COPY bento/__init__.py bento/asgi.py bento/errors.py bento/
+COPY bento/ingest/*.py bento/ingest/
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=2)"]
+CMD ["bentoml", "serve", "bento.ingest.service:Ingest", "--host", "0.0.0.0", "--port", "8000"]
