@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -30,17 +31,36 @@ def build(folder: Path, script: bytes = SCRIPT) -> None:
     (folder / "index.html").write_bytes(INDEX)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "site" / "dist"
-
-
-@pytest.fixture
-def site(folder: Path) -> Iterator[httpx.Client]:
+@contextmanager
+def page_of(folder: Path) -> Iterator[httpx.Client]:
     with (
         served(Secured(Page(folder))) as port,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
     ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A built page."""
+    folder = tmp_path_factory.mktemp("site") / "dist"
+    build(folder)
+    (folder.parent / "secret.txt").write_bytes(b"a secret")
+    (folder / "linked.txt").symlink_to(folder.parent / "secret.txt")
+    with page_of(folder) as client:
+        yield client
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a page will be."""
+    return tmp_path / "dist"
+
+
+@pytest.fixture
+def new_site(folder: Path) -> Iterator[httpx.Client]:
+    """One that is not built yet."""
+    with page_of(folder) as client:
         yield client
 
 
@@ -55,8 +75,7 @@ def raw(client: httpx.Client, line: str) -> bytes:
 @pytest.mark.parametrize(
     "path", ["/", "/index.html", "/control", "/inspect/items/50/", "/inspect/users/ann@example.com", "/inspect/a.js"]
 )
-def test_every_place_of_the_page_is_the_index(site: httpx.Client, folder: Path, path: str) -> None:
-    build(folder)
+def test_every_place_of_the_page_is_the_index(site: httpx.Client, path: str) -> None:
     answer = site.get(path)
     assert (answer.status_code, answer.content) == (200, INDEX)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -64,16 +83,14 @@ def test_every_place_of_the_page_is_the_index(site: httpx.Client, folder: Path, 
 
 
 @pytest.mark.parametrize("path", ["/assets/gone-abc.js", "/assets/gone", "/favicon.ico", "/nothing.js"])
-def test_a_file_that_is_not_there_is_404(site: httpx.Client, folder: Path, path: str) -> None:
-    build(folder)
+def test_a_file_that_is_not_there_is_404(site: httpx.Client, path: str) -> None:
     answer = site.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (404, "text/plain; charset=utf-8")
     assert "content-security-policy" in answer.headers
     assert "immutable" not in answer.headers.get("cache-control", "")
 
 
-def test_hashed_files_are_kept_for_ever_and_others_asked_about(site: httpx.Client, folder: Path) -> None:
-    build(folder)
+def test_hashed_files_are_kept_for_ever_and_others_asked_about(site: httpx.Client) -> None:
     script, mark = site.get("/assets/index-abc.js"), site.get("/mark.svg")
     assert script.headers["cache-control"] == IMMUTABLE
     assert script.headers["content-type"].startswith(("text/javascript", "application/javascript"))
@@ -88,10 +105,7 @@ def test_hashed_files_are_kept_for_ever_and_others_asked_about(site: httpx.Clien
     ("accepted", "zipped"),
     [("gzip", True), ("br, GZIP;q=0.5", True), ("identity", False), ("gzip;q=0, br", False), ("gzip; q=0.0", False)],
 )
-def test_long_text_is_compressed_for_who_takes_it(
-    site: httpx.Client, folder: Path, accepted: str, zipped: bool
-) -> None:
-    build(folder)
+def test_long_text_is_compressed_for_who_takes_it(site: httpx.Client, accepted: str, zipped: bool) -> None:
     with site.stream("GET", "/assets/index-abc.js", headers={"accept-encoding": accepted}) as answer:
         body = b"".join(answer.iter_raw())
     assert answer.headers.get("content-encoding") == ("gzip" if zipped else None)
@@ -102,8 +116,7 @@ def test_long_text_is_compressed_for_who_takes_it(
     assert "content-encoding" not in site.get("/assets/tiny-abc.js").headers
 
 
-def test_head_says_what_get_would_and_nothing_else_is_taken(site: httpx.Client, folder: Path) -> None:
-    build(folder)
+def test_head_says_what_get_would_and_nothing_else_is_taken(site: httpx.Client) -> None:
     head = site.head("/", headers=OTHERS)
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(INDEX)))
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
@@ -125,42 +138,39 @@ def test_head_says_what_get_would_and_nothing_else_is_taken(site: httpx.Client, 
         "/..\\secret.txt",
     ],
 )
-def test_nothing_outside_the_folder_is_ever_sent(site: httpx.Client, folder: Path, path: str) -> None:
-    build(folder)
-    (folder.parent / "secret.txt").write_bytes(b"a secret")
-    (folder / "linked.txt").symlink_to(folder.parent / "secret.txt")
+def test_nothing_outside_the_folder_is_ever_sent(site: httpx.Client, path: str) -> None:
     answer = raw(site, f"GET {path}")
     assert answer.startswith((b"HTTP/1.1 404", b"HTTP/1.1 200", b"HTTP/1.1 400"))
     assert b"a secret" not in answer
 
 
 def test_before_the_page_is_built_it_says_how_and_then_it_is_there(
-    site: httpx.Client, folder: Path, eventually: Callable[..., bool]
+    new_site: httpx.Client, folder: Path, eventually: Callable[..., bool]
 ) -> None:
     for path in ("/", "/control", "/assets/index-abc.js"):
-        answer = site.get(path)
+        answer = new_site.get(path)
         assert answer.status_code == 503
         assert "make frontend" in answer.text
         assert answer.headers["cache-control"] == "no-store"
         assert int(answer.headers["retry-after"]) > 0
         assert "content-security-policy" in answer.headers
     build(folder)
-    eventually(lambda: site.get("/").status_code == 200, 5)
-    assert site.get("/assets/index-abc.js").content == SCRIPT
+    eventually(lambda: new_site.get("/").status_code == 200, 5)
+    assert new_site.get("/assets/index-abc.js").content == SCRIPT
 
 
 def test_the_old_page_stays_while_a_new_one_is_built(
-    site: httpx.Client, folder: Path, eventually: Callable[..., bool]
+    new_site: httpx.Client, folder: Path, eventually: Callable[..., bool]
 ) -> None:
     build(folder)
-    eventually(lambda: site.get("/").status_code == 200, 5)
+    eventually(lambda: new_site.get("/").status_code == 200, 5)
     shutil.rmtree(folder)
     (folder / "assets").mkdir(parents=True)
     (folder / "assets" / "index-new.js").write_bytes(b"new")
     os.symlink("nowhere", folder / "assets" / "dangling.js")
     for _ in range(2):
-        assert site.get("/assets/index-new.js").status_code == 404
-        assert (site.get("/control").content, site.get("/assets/index-abc.js").content) == (INDEX, SCRIPT)
+        assert new_site.get("/assets/index-new.js").status_code == 404
+        assert (new_site.get("/control").content, new_site.get("/assets/index-abc.js").content) == (INDEX, SCRIPT)
     build(folder, script=b"changed")
-    eventually(lambda: site.get("/assets/index-new.js").status_code == 200, 5)
-    assert site.get("/assets/index-abc.js").content == b"changed"
+    eventually(lambda: new_site.get("/assets/index-new.js").status_code == 200, 5)
+    assert new_site.get("/assets/index-abc.js").content == b"changed"
