@@ -43,7 +43,7 @@ function Axis() {
     <span className={classes.axis} aria-hidden="true">
       {TICKS.map((tick) => (
         <span key={tick} style={{ left: place(tick) }}>
-          {tick}
+          {tick === 1 ? 'threshold' : tick && `${tick} ×`}
         </span>
       ))}
     </span>
@@ -55,7 +55,12 @@ function Row({ bar: { name, times, distance, threshold, drifted, counts } }: { b
     <tr className={classes.row} data-drifted={(drifted && counts) || undefined}>
       <th scope="row">
         <span className={classes.name}>{name}</span>
-        {!counts && <span className={classes.aside}> not counted</span>}
+        {!counts && (
+          <>
+            {' '}
+            <span className={classes.aside}>not counted</span>
+          </>
+        )}
         {drifted && counts && (
           <>
             {' '}

@@ -34,7 +34,8 @@ export function Tools() {
   )
 }
 
-function Tool({ link: { name, url, up, hint } }: { link: Link }) {
+/** A page of another program: a link, or how it comes to be one. */
+export function Tool({ link: { name, url, up, hint } }: { link: Link }) {
   const head = (
     <>
       <span className={classes.head}>
