@@ -1,0 +1,174 @@
+"""Rules, dashboards and runbooks against a real Prometheus that scrapes the real services, after traffic and faults."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import promql_parser as promql
+import pytest
+import yaml
+from page_stack import Shop, address
+from watched_shop import PORTS, RULES, Prometheus, watched_shop
+
+from infra.observability import dashboards
+from infra.settings import ROOT
+
+pytestmark = pytest.mark.timeout(600)
+
+FOLDER = ROOT / "infra" / "observability"
+BOARDS = sorted((FOLDER / "dashboards").glob("*.json"))
+TEXTS = [*sorted((ROOT / "docs" / "runbooks").glob("*.md")), ROOT / "docs" / "observability.md"]
+
+
+class Asked(NamedTuple):
+    """A selector of an expression, and the labels that the expression groups or joins what it selects by."""
+
+    name: str
+    matchers: tuple[tuple[str, str, str], ...]
+    labels: frozenset[str]
+
+
+def asked(expression: Any, labels: frozenset[str] = frozenset()) -> Iterator[Asked]:
+    """Every selector of a parsed expression."""
+    match expression:
+        case promql.VectorSelector():
+            matchers = [(str(each.op), each.name, each.value) for each in expression.matchers.matchers]
+            yield Asked(expression.name, tuple(matchers), labels)
+        case promql.MatrixSelector():
+            yield from asked(expression.vector_selector, labels)
+        case promql.AggregateExpr():
+            own = frozenset(expression.modifier.labels) if expression.modifier else frozenset()
+            assert labels <= own, f"{labels - own} of {expression.prettify()} are lost on the way"
+            yield from asked(expression.expr, own)
+        case promql.BinaryExpr():
+            matching = expression.modifier and expression.modifier.matching
+            joined = labels | frozenset(matching.labels) if matching else labels
+            yield from asked(expression.lhs, joined)
+            yield from asked(expression.rhs, joined if matching else frozenset())
+        case promql.Call():
+            for argument in expression.args:
+                yield from asked(argument, labels)
+        case promql.ParenExpr() | promql.UnaryExpr() | promql.SubqueryExpr():
+            yield from asked(expression.expr, labels)
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, Prometheus]]:
+    """The shop, after a busy hour in a few seconds."""
+    with watched_shop(tmp_path_factory.mktemp("watched")) as both:
+        yield both
+
+
+def panels() -> list[tuple[str, dict[str, Any]]]:
+    """Every panel with a name to find it by."""
+    return [
+        (f"{path.stem}: {panel['title']} ({panel['type']})", panel)
+        for path in BOARDS
+        for panel in json.loads(path.read_text())["panels"]
+    ]
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """Where an expression stands, and the expression: of every rule and panel."""
+    for path in RULES:
+        for group in yaml.safe_load(path.read_text())["groups"]:
+            for rule in group["rules"]:
+                yield f"{path.stem}: {rule.get('alert') or rule['record']}", rule["expr"]
+    for name, panel in panels():
+        for target in panel["targets"]:
+            yield name, filled(target["expr"])
+
+
+def filled(expression: str) -> str:
+    """With the dashboard's variables."""
+    return expression.replace("$__rate_interval", "10m").replace("$experiment", ".*")
+
+
+def fits(series: Iterable[Mapping[str, str]], operator: str, label: str, value: str) -> bool:
+    """Whether the label is there, and with a value that a positive matcher wants."""
+    values = [each[label] for each in series if label in each]
+    match operator:
+        case "MatchOp.Equal":
+            return value in values
+        case "MatchOp.Re":
+            return any(re.fullmatch(value, each) for each in values)
+    return bool(values)
+
+
+def test_every_metric_and_label_is_exported(system: tuple[Shop, Prometheus]) -> None:
+    _, seen = system
+    known: dict[str, list[dict[str, str]]] = {}
+    missing = []
+    for where, expression in expressions():
+        for each in asked(promql.parse(expression)):
+            series = known[each.name] if each.name in known else known.setdefault(each.name, seen.series(each.name))
+            lacking = [label for label in each.labels if not any(label in labels for labels in series)]
+            unfit = [matcher for matcher in each.matchers if not fits(series, *matcher)]
+            if not series or lacking or unfit:
+                missing.append(f"{where}: {each.name} {lacking} {unfit}")
+    assert not missing, "\n".join(missing)
+    assert len(known) > 50
+
+
+@pytest.mark.parametrize(("name", "panel"), panels(), ids=[name for name, _ in panels()])
+def test_a_panel_has_data_and_its_legend_names_labels_of_it(
+    system: tuple[Shop, Prometheus], name: str, panel: dict[str, Any]
+) -> None:
+    for target in panel["targets"]:
+        result = system[1].query(filled(target["expr"]))
+        assert any(not math.isnan(float(each["value"][1])) for each in result), (name, target["expr"], result)
+        for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
+            assert any(label in each["metric"] for each in result), (name, label)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
+def test_metrics_that_are_written_of_exist(system: tuple[Shop, Prometheus], path: Path) -> None:
+    for name in set(re.findall(r"\bfreshet_[a-z_]+\b", path.read_text())):
+        assert system[1].series(name), name
+
+
+@pytest.mark.parametrize("path", TEXTS[:-1], ids=lambda path: path.stem)
+def test_a_runbooks_looks_at_metrics_find_something(system: tuple[Shop, Prometheus], path: Path) -> None:
+    stack, _ = system
+    for command in re.findall(r"^curl -s localhost:\d+/\S*metrics \| grep .*$", path.read_text(), re.MULTILINE):
+        here = re.sub(r"localhost:(\d+)", lambda m: address(stack, PORTS[int(m[1])]), command)
+        shell = ["bash", "-o", "pipefail", "-c", here]
+        found = subprocess.run(shell, env=os.environ | {"no_proxy": "*"}, capture_output=True, text=True, check=False)
+        assert found.returncode == 0, command
+
+
+def test_the_rules_are_evaluated_without_errors(system: tuple[Shop, Prometheus]) -> None:
+    failed = [each for each in system[1].query("prometheus_rule_evaluation_failures_total") if each["value"][1] != "0"]
+    assert not failed
+    firing = {each["metric"]["alertname"] for each in system[1].query('ALERTS{alertstate="firing"}')}
+    assert "ModelRolledBack" in firing
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_is_what_its_source_says(path: Path) -> None:
+    assert path.read_text() == dashboards.text(path.stem), "python -m infra.observability.dashboards writes it anew"
+    assert {each.stem for each in BOARDS} == set(dashboards.BOARDS)
+
+
+@pytest.mark.parametrize(("name", "panel"), panels(), ids=[name for name, _ in panels()])
+def test_a_panel_says_what_it_shows(name: str, panel: dict[str, Any]) -> None:
+    assert panel["title"] and len(panel["description"].split()) > 1, name
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
+def test_panels_lie_side_by_side(path: Path) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in json.loads(path.read_text())["panels"]:
+        place = panel["gridPos"]
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not cells & taken and place["x"] + place["w"] <= 24, panel["title"]
+        taken |= cells
