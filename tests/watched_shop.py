@@ -53,10 +53,13 @@ class Prometheus:
 
     def __init__(self, url: str) -> None:
         self._client = httpx.Client(base_url=f"{url}/api/v1", trust_env=False, timeout=30)
+        self._series: dict[str, list[dict[str, str]]] = {}
 
     def series(self, name: str) -> list[dict[str, str]]:
-        """The labels of all series of a metric."""
-        return list(self._get("series", **{"match[]": f'{{__name__="{name}"}}'}))
+        """The labels of all series of a metric, as they were when it was first asked for."""
+        if name not in self._series:
+            self._series[name] = list(self._get("series", **{"match[]": f'{{__name__="{name}"}}'}))
+        return self._series[name]
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The value of now."""

@@ -77,6 +77,16 @@ def test_an_alert_says_what_is_wrong_and_where_to_read_on(rule: dict[str, Any]) 
     assert f"`{rule['alert']}`" in runbook.read_text(), f"{runbook.name} does not name {rule['alert']}"
 
 
+def test_what_an_alert_names_are_labels_that_it_has() -> None:
+    samples = [
+        labels for path in TESTS for labels in re.findall(r"'(ALERTS\{alertname=.*?\})', value", path.read_text())
+    ]
+    for rule in alerts():
+        shown = [labels for labels in samples if f'alertname="{rule["alert"]}"' in labels]
+        for label in re.findall(r"\$labels\.(\w+)", str(rule["annotations"])):
+            assert all(f'{label}="' in labels for labels in shown), (rule["alert"], label)
+
+
 @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
 def test_a_runbook_belongs_to_an_alert_and_says_all_four_things(path: Path) -> None:
     linked = {rule["alert"] for rule in alerts() if rule["annotations"]["runbook_url"].endswith(f"/{path.name}")}
