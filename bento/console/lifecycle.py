@@ -11,7 +11,7 @@ import psycopg
 
 from bento.console import schemas
 from bento.console.aside import Aside, Busy
-from bento.console.links import places
+from bento.console.links import bare, places
 from bento.errors import Unavailable
 from infra.settings import Settings
 from models.drift_store import DriftStore
@@ -55,10 +55,9 @@ class Lifecycle:
             found = await self._registry.call(lambda: history(self._settings, count), WITHIN_S)
         except Exception as error:  # MLflow's stores each have errors of their own
             log.warning("MLflow does not answer", exc_info=None if isinstance(error, Busy) else error)
-            trouble = (
-                f"MLflow at {self._settings.mlflow_tracking_uri}: {error}" if isinstance(error, Busy) else str(error)
-            )
-            return schemas.ModelsAnswer(versions=self._last[:count], trouble=trouble)
+            uri = self._settings.mlflow_tracking_uri
+            trouble = f"MLflow at {uri}: {error}" if isinstance(error, Busy) else str(error)
+            return schemas.ModelsAnswer(versions=self._last[:count], trouble=trouble.replace(uri, bare(uri) or ""))
         versions = [self._version(each) for each in found]
         self._last = [*versions, *self._older_than(versions, count)]
         return schemas.ModelsAnswer(versions=versions, trouble=None)

@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 def places(settings: Settings) -> list[Place]:
     """The pages that these settings speak of; addresses without what lets somebody in."""
-    return [place._replace(url=_bare(place.url)) for place in _places(settings)]
+    return [place._replace(url=bare(place.url)) for place in _places(settings)]
 
 
 def _places(settings: Settings) -> list[Place]:
@@ -56,7 +56,7 @@ def _places(settings: Settings) -> list[Place]:
     ]
 
 
-def _bare(url: str | None) -> str | None:
+def bare(url: str | None) -> str | None:
     """A URL without a user's name and password, which a tracking server's may hold."""
     if not url or "@" not in url:
         return url

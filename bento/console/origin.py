@@ -44,6 +44,10 @@ class Origin:
         try:
             await self._bring(scope, receive, answer.send)
         except Exception as error:
+            if (
+                answer.ended
+            ):  # FastAPI raises again what it has logged and answered: the server would cut the connection
+                return
             if answer.begun:
                 raise
             await errors.answer_to(error, scope["path"])(scope, receive, answer.send)
@@ -82,15 +86,16 @@ class _Route:
 
 
 class _Answer:
-    """Knows whether an answer has begun: another one is then too late."""
+    """Knows whether an answer has begun, so that another one is too late, and whether it has ended."""
 
     def __init__(self, send: Send) -> None:
-        self.begun = False
+        self.begun = self.ended = False
         self._send = send
 
     async def send(self, message: Message) -> None:
         self.begun = True
         await self._send(message)
+        self.ended = message["type"] == "http.response.body" and not message.get("more_body", False)
 
 
 def is_foreign(method: str, headers: Mapping[bytes, bytes]) -> bool:
