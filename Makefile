@@ -33,9 +33,9 @@ setup: $(STAMP) ## install everything into .venv, when something has changed
 
 frontend: $(PAGE) ## build the page; Node comes with `make setup`
 
-TOOLS = chromium nginx promtool
+TOOLS = chromium nginx prometheus promtool
 
-tools: ## what tests take from the machine: Chromium, nginx, promtool; installed by apt-get where they are missing
+tools: ## what tests take from the machine: Chromium, nginx, Prometheus; installed by apt-get where they are missing
 	@missing=; for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	test -z "$$missing" || { \
 		if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
