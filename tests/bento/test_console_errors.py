@@ -1,4 +1,4 @@
-"""Every answer of the origin tells the browser what to refuse, every error has the one shape, and all are documented."""
+"""Every answer of the origin tells the browser what to refuse, errors have the one shape, and all are documented."""
 
 from __future__ import annotations
 
