@@ -114,15 +114,20 @@ lint: setup $(MODULES) ## style, types, and the four floors
 # Pins stay as they are unless pyproject.toml asks otherwise; `make lock UPGRADE=--upgrade` moves them.
 # Torch is pinned without a build, and its CUDA libraries are left out: a CPU wheel satisfies the pin
 # where one is found, else the index's build, which then brings its own libraries.
+LEAN_TORCH = 's/^(torch==[0-9.]+)\+.*/\1/; /^(cuda-|nvidia-[cn]|triton==)/d'
+
 lock: $(UV) ## write requirements.txt again from pyproject.toml
 	@sed -i.old '/^torch==/d' requirements.txt
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile pyproject.toml --extra dev --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links --no-annotate --quiet $(UPGRADE) --output-file requirements.txt
-	@sed -E -i.old 's/^(torch==[0-9.]+)\+.*/\1/; /^(cuda-|nvidia-[cn]|triton==)/d' requirements.txt && rm requirements.txt.old
-	@for service in ingest recommender console; do \
-		UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile pyproject.toml --extra $$service --constraint requirements.txt \
+	@sed -E -i.old $(LEAN_TORCH) requirements.txt && rm requirements.txt.old
+	@for part in bento/ingest/requirements bento/recommender/requirements bento/console/requirements \
+			infra/docker/requirements/stream infra/docker/requirements/flows; do \
+		extra=$${part%/requirements}; \
+		UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile pyproject.toml --extra $${extra##*/} --constraint requirements.txt \
 			--python-version 3.11 --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
-			--output-file bento/$$service/requirements.txt || exit 1; \
+			--output-file $$part.txt || exit 1; \
+		sed -E -i.old $(LEAN_TORCH) $$part.txt && rm $$part.txt.old; \
 	done
 
 clean: ## remove what was built and the state in .local, but not .venv (nor another FRESHET_HOME)
