@@ -44,10 +44,8 @@ class Origin:
         try:
             await self._bring(scope, receive, answer.send)
         except Exception as error:
-            if (
-                answer.ended
-            ):  # FastAPI raises again what it has logged and answered: the server would cut the connection
-                return
+            if answer.ended:
+                return  # FastAPI has logged and answered it, and raised it again: the server would cut the connection
             if answer.begun:
                 raise
             await errors.answer_to(error, scope["path"])(scope, receive, answer.send)

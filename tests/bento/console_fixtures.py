@@ -4,6 +4,7 @@
 ``serve_app``      ``serve_app(app)`` runs any ASGI application likewise; gives its port.
 ``console``        one over the session's servers, with Feast's SDK loaded. Models and reports are those that tests put
                    there, and so are rows: Redis is emptied by every test that uses ``settings``.
+``services``       what stands behind ``front``, a console of the module: an Echo each for ingest and recommender.
 ``rows``           writes rows into the emptied Redis, as the stream does.
 """
 
@@ -17,8 +18,9 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.settings import Settings
+from infra.settings import Settings, any_ports, load_settings
 from tests.bento.conftest import Shop
+from tests.bento.console_echo import Echo
 from tests.bento.console_server import served, served_console
 
 
@@ -65,3 +67,30 @@ def console(console_settings: Settings, read_definitions: Any) -> Iterator[httpx
         apply_definitions(open_store(console_settings))
     with served_console(console_settings, console_settings.home / "no-page", whole=True) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def echoes() -> dict[str, Echo]:
+    """What stands behind the module's console."""
+    return {name: Echo(name) for name in ("ingest", "recommender")}
+
+
+@pytest.fixture(scope="module")
+def front(echoes: dict[str, Echo], tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """The console before both; it takes bodies of 10,000 bytes."""
+    home = tmp_path_factory.mktemp("front")
+    with served(echoes["ingest"]) as ingest, served(echoes["recommender"]) as recommender:
+        ports = any_ports() | {"ingest_port": ingest, "recommender_port": recommender}
+        settings = load_settings(home=home, max_body_bytes=10_000, uis=False, **ports)
+        with served_console(settings, home / "no-page") as client:
+            yield client
+
+
+@pytest.fixture
+def services(echoes: dict[str, Echo]) -> Iterator[dict[str, Echo]]:
+    """Both, as if nobody had asked them for anything; what hangs in them goes on after the test."""
+    for echo in echoes.values():
+        echo.go_on, echo.seen = False, []
+    yield echoes
+    for echo in echoes.values():
+        echo.go_on = True
