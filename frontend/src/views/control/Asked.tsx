@@ -1,7 +1,9 @@
-import { Alert, Button, Group, Text } from '@mantine/core'
+import { Button, Group } from '@mantine/core'
 import type { UseQueryResult } from '@tanstack/react-query'
 import type { ReactNode } from 'react'
 import { Answer, errorInWords, Loading } from '@/parts/states'
+import classes from './control.module.css'
+import { Notice } from './Notice'
 
 interface Props<T> {
   query: UseQueryResult<T>
@@ -29,22 +31,18 @@ export function Asked<T>({ query, what, height, children }: Props<T>) {
 function Old({ error, retry }: { error: Error; retry: () => void }) {
   const { title, words, passing } = errorInWords(error)
   return (
-    <Alert
-      color="yellow"
-      variant="light"
-      mb="md"
-      title={`${title}: this is what was known last`}
-      role="status"
-    >
-      <Group justify="space-between" gap="sm">
-        <Text size="sm">
-          {words}
-          {passing && '. It is tried again by itself.'}
-        </Text>
-        <Button size="xs" variant="default" onClick={retry}>
-          Try now
-        </Button>
-      </Group>
-    </Alert>
+    <div className={classes.old}>
+      <Notice tone="watch" title={`${title}: this is what was known last`}>
+        <Group gap="sm">
+          <span>
+            {words}
+            {passing && '. It is tried again by itself.'}
+          </span>
+          <Button size="xs" variant="default" onClick={retry}>
+            Try now
+          </Button>
+        </Group>
+      </Notice>
+    </div>
   )
 }

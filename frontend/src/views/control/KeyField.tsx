@@ -22,12 +22,12 @@ export function KeyField() {
     ? 'This key may promote and roll back.'
     : 'FRESHET_ADMIN_KEY. Kept in memory while this view is open.'
   return (
+    // Without `value`: React would write it into the document, as an attribute.
     <PasswordInput
       id={KEY_FIELD}
       className={classes.key}
       label="Admin key"
       description={words}
-      value={typed}
       autoComplete="off"
       error={typed !== '' && isKnown && !config.may_administer && 'Not the right key'}
       onChange={({ currentTarget }) => {

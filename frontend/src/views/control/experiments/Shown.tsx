@@ -1,8 +1,9 @@
-import { Alert, Badge, Group, Text, Title } from '@mantine/core'
+import { Badge, Group, Text, Title } from '@mantine/core'
 import { useId } from 'react'
 import { Ago } from '@/parts/Ago'
 import { Command } from '@/parts/Command'
 import shared from '../control.module.css'
+import { Notice } from '../Notice'
 import classes from './experiments.module.css'
 import { Intervals } from './Intervals'
 import { type Experiment, METRICS, outcome } from './words'
@@ -37,9 +38,9 @@ export function Shown({ experiment }: { experiment: Experiment }) {
         Counted: {METRICS[experiment.metric]}.
       </Text>
       {experiment.waits_for.length > 0 && (
-        <Alert color="yellow" variant="light" mt="sm" title="Nobody is in it yet" role="status">
+        <Notice tone="watch" title="Nobody is in it yet">
           It waits for a model: {experiment.waits_for.join(', ')}.
-        </Alert>
+        </Notice>
       )}
       <Intervals experiment={experiment} />
       {runs && (

@@ -90,6 +90,7 @@ it('promotes with the key after a word of what will happen, and keeps the key no
     key: KEY,
     body: '{"version":"3"}',
   })
+  expect(document.documentElement.outerHTML).not.toContain(KEY)
   expect(JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])).not.toContain(KEY)
 })
 

@@ -1,7 +1,8 @@
-import { Alert, Anchor, Button, Group, NativeSelect, Text, TextInput } from '@mantine/core'
+import { Anchor, Button, Group, NativeSelect, Text, TextInput } from '@mantine/core'
 import { useState } from 'react'
 import shared from '../control.module.css'
 import { KEY_FIELD } from '../KeyField'
+import { Notice } from '../Notice'
 import { type Config, useConsole } from '../queries'
 import { Confirm } from './Confirm'
 import type { Version } from './gate'
@@ -32,7 +33,7 @@ export function Administer({ served, versions }: Props) {
   }
   const end = () => setAsked(null)
   return (
-    <div className={shared.box}>
+    <div className={`${shared.box} ${shared.stack}`}>
       <Group gap="sm" align="flex-end" className={classes.acts}>
         <NativeSelect
           label="Version to promote"
@@ -53,14 +54,20 @@ export function Administer({ served, versions }: Props) {
           Roll back
         </Button>
       </Group>
-      <Text size="sm" mt="xs" className={shared.soft}>
+      <Text size="sm" className={shared.soft}>
         <WhoMay config={config} /> {choices.length === 0 && 'There is no other version to promote. '}
         {stuck}
       </Text>
-      <div aria-live="polite">
-        {act.isSuccess && <Told title="Done" color="teal" words={act.data} onClose={act.reset} />}
-        {act.isError && <Told title="Refused" color="red" words={refusal(act.error)} onClose={act.reset} />}
-      </div>
+      {act.isSuccess && (
+        <Notice tone="good" title="Done" onClose={act.reset}>
+          {act.data}
+        </Notice>
+      )}
+      {act.isError && (
+        <Notice tone="bad" title="Refused" onClose={act.reset}>
+          {refusal(act.error)}
+        </Notice>
+      )}
       {version && (
         <Promotion opened={asked === 'promote'} version={version} served={served} onYes={begin} onNo={end} />
       )}
@@ -91,29 +98,6 @@ function WhoMay({ config }: { config: Config | undefined }) {
   )
 }
 
-interface ToldProps {
-  title: string
-  color: string
-  words: string
-  onClose: () => void
-}
-
-function Told({ title, color, words, onClose }: ToldProps) {
-  return (
-    <Alert
-      mt="sm"
-      color={color}
-      variant="light"
-      title={title}
-      withCloseButton
-      closeButtonLabel="Close"
-      onClose={onClose}
-    >
-      {words}
-    </Alert>
-  )
-}
-
 interface AskProps {
   opened: boolean
   served: Served
@@ -132,11 +116,11 @@ function Promotion({ opened, version, served, onYes, onNo }: AskProps & { versio
       onNo={onNo}
     >
       {version.gate !== 'passed' && (
-        <Alert color="yellow" variant="light" title="This goes past the gate">
+        <Notice tone="watch" title="This goes past the gate">
           {version.gate === 'refused'
             ? `The gate refused it. ${version.gate_report?.summary ?? ''}`
             : 'The gate was never asked about it.'}
-        </Alert>
+        </Notice>
       )}
     </Confirm>
   )

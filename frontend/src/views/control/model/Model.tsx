@@ -1,8 +1,8 @@
-import { Alert, Text } from '@mantine/core'
 import { Command } from '@/parts/Command'
 import { Empty } from '@/parts/states'
 import { Asked } from '../Asked'
 import shared from '../control.module.css'
+import { Notice } from '../Notice'
 import { useServed, useVersions } from '../queries'
 import { Section } from '../Section'
 import { Administer } from './Administer'
@@ -29,9 +29,9 @@ export function Model() {
           {({ versions: all, trouble }) => (
             <>
               {trouble && (
-                <Alert color="yellow" variant="light" title="The registry is not read anew" role="status">
-                  <Text size="sm">{trouble}</Text>
-                </Alert>
+                <Notice tone="watch" title="The registry is not read anew">
+                  {trouble}
+                </Notice>
               )}
               {all.length > 0 && <Compare versions={all} />}
               {all.length > 0 && <History versions={all} />}

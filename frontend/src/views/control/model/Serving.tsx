@@ -1,7 +1,8 @@
-import { Alert, Progress, Text } from '@mantine/core'
+import { Progress, Text } from '@mantine/core'
 import { type ReactNode, useEffect, useState } from 'react'
 import { Ago } from '@/parts/Ago'
 import shared from '../control.module.css'
+import { Notice } from '../Notice'
 import { percent } from '../numbers'
 import classes from './model.module.css'
 import { capital, named, progress, type Served, timeLeft } from './trial'
@@ -57,21 +58,14 @@ function Troubles({ served: { trouble, untold } }: { served: Served }) {
   return (
     <>
       {trouble && (
-        <Alert
-          color="yellow"
-          variant="light"
-          title="The registry gives the recommender no answer"
-          role="status"
-        >
-          <Text size="sm">{trouble} What serves goes on.</Text>
-        </Alert>
+        <Notice tone="watch" title="The registry gives the recommender no answer">
+          {trouble} What serves goes on.
+        </Notice>
       )}
       {untold.length > 0 && (
-        <Alert color="yellow" variant="light" title="The registry does not know yet" role="status">
-          <Text size="sm">
-            Version {untold.join(', ')} was left here. The registry is told as soon as it answers.
-          </Text>
-        </Alert>
+        <Notice tone="watch" title="The registry does not know yet">
+          Version {untold.join(', ')} was left here. The registry is told as soon as it answers.
+        </Notice>
       )}
     </>
   )

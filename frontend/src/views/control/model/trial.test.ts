@@ -26,6 +26,13 @@ it('says that a promotion begins with a share of the users', () => {
   )
 })
 
+it('says that the way back is served without a trial', () => {
+  const previous = { model_version: 'a', registered_version: '1' }
+  const steps = promoteSteps('1', served({ registered_version: '2', previous }))
+  expect(steps[1]).toContain('at once, without another trial')
+  expect(steps[2]).toBe('Version 2 becomes the way back.')
+})
+
 it('tells the end of a trial from the way back to the release before', () => {
   expect(rollbackSteps(served({ canary }))[0]).toBe(
     'The trial of version 2 ends at once; its 10 % of the users are answered by version 1 again.',

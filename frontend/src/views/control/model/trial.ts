@@ -39,8 +39,15 @@ export function named(
 
 /** What a promotion will do, step by step. */
 export function promoteSteps(version: string, served: Served): string[] {
+  const moves = `The champion alias moves to version ${version}; it names ${served.registered_version ?? 'none'} now.`
+  if (version === served.previous?.registered_version)
+    return [
+      moves,
+      `Version ${version} is the way back and in memory: it serves everybody at once, without another trial.`,
+      `${capital(named(served))} becomes the way back.`,
+    ]
   return [
-    `The champion alias moves to version ${version}; it names ${served.registered_version ?? 'none'} now.`,
+    moves,
     'Each recommender loads it aside, checks its hashes and features, and lets it answer made-up visitors.',
     'Then a share of the users (FRESHET_CANARY_SHARE) is answered by it for a while (FRESHET_CANARY_S).',
     `If nothing is wrong it serves everybody, and ${named(served)} stays in memory as the way back. If an answer is bad it is left within a second, by itself.`,

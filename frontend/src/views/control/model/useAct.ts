@@ -20,7 +20,7 @@ async function done(act: Act, headers: Record<string, string>): Promise<string> 
       recommender.POST('/model/promote', { body: { version: act.version }, headers }),
     )
     const before = was ? ` It named ${was} before.` : ''
-    return `The champion alias names version ${version} now (${fixed(took_ms, 0)} ms).${before} It is loaded, tried on a share of the users, and then serves everybody: watch it above.`
+    return `The champion alias names version ${version} now (${fixed(took_ms, 0)} ms).${before} What is on trial and what serves stands above.`
   }
   const { left, serves, took_ms } = await body(
     recommender.POST('/model/rollback', { body: { reason: act.reason }, headers }),
