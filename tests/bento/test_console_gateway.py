@@ -1,4 +1,4 @@
-"""What passes through the console to the services and back, and what is said when a service does not answer."""
+"""What passes through the console to the services and back: bytes, headers, bodies as they stream."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from tests.bento.console_echo import ETAG, Echo
 pytest_plugins = ["tests.bento.console_fixtures"]
 
 LIMIT = 10_000
-OTHER_SITE = {"sec-fetch-site": "cross-site"}
 
 
 def raw(client: httpx.Client, sent: bytes, closing: bool = False) -> bytes:
