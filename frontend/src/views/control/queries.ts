@@ -1,8 +1,8 @@
 /** What the control room asks, how often, and under which names it is kept. */
 import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query'
-import { body, controls, recommender } from '@/api/client'
+import { body, controls, every, recommender } from '@/api/client'
+import { useKey } from '@/api/key'
 import type { components } from '@/api/schema/console'
-import { keyHeaders, useKey } from './key'
 
 export type Config = components['schemas']['ConfigAnswer']
 
@@ -10,33 +10,30 @@ export const VITALS_EVERY_MS = 2_000
 /** A trial lasts seconds: it is looked at often. */
 const TRIAL_EVERY_MS = 1_000
 
-/** The name of an answer of the console's, and what to ask for it with: in production it wants the key. */
-function useAsConsole(name: string) {
-  const { key, turn } = useKey()
-  return { queryKey: ['control', name, ...(turn ? [turn] : [])], headers: keyHeaders(key) }
+/** The name of an answer that is another one with another key. */
+function useName(name: string) {
+  return ['control', name, useKey().turn]
 }
 
 /** What the console says of itself: whether this key may administer, and where the other tools are. */
 export function useConsole() {
-  const { queryKey, headers } = useAsConsole('config')
+  const queryKey = useName('config')
   return useQuery({
     queryKey,
-    queryFn: ({ signal }) => body(controls.GET('/config', { headers, signal })),
+    queryFn: ({ signal }) => body(controls.GET('/config', { signal })),
     refetchInterval: 15_000,
     placeholderData: keepPreviousData,
   })
 }
 
 export function useVitals() {
-  const { queryKey, headers } = useAsConsole('vitals')
+  const queryKey = useName('vitals')
   return useQuery({
     queryKey,
     // The client's types make lists of the document's pairs.
     queryFn: async ({ signal }) =>
-      (await body(
-        controls.GET('/vitals', { headers, signal }),
-      )) as unknown as components['schemas']['VitalsAnswer'],
-    refetchInterval: VITALS_EVERY_MS,
+      (await body(controls.GET('/vitals', { signal }))) as unknown as components['schemas']['VitalsAnswer'],
+    refetchInterval: every(VITALS_EVERY_MS),
     placeholderData: keepPreviousData,
   })
 }
@@ -51,12 +48,11 @@ export function useServed() {
 
 /** The registry's versions; looked at more often while one is on trial. */
 export function useVersions(onTrial: boolean) {
-  const { queryKey, headers } = useAsConsole('versions')
+  const queryKey = useName('versions')
   return useQuery({
     queryKey,
-    queryFn: ({ signal }) =>
-      body(controls.GET('/models', { params: { query: { count: 20 } }, headers, signal })),
-    refetchInterval: onTrial ? 3_000 : 10_000,
+    queryFn: ({ signal }) => body(controls.GET('/models', { params: { query: { count: 20 } }, signal })),
+    refetchInterval: every(onTrial ? 3_000 : 10_000),
     placeholderData: keepPreviousData,
   })
 }
@@ -65,17 +61,16 @@ export function useExperiments() {
   return useQuery({
     queryKey: ['control', 'experiments'],
     queryFn: ({ signal }) => body(recommender.GET('/experiments', { signal })),
-    refetchInterval: 5_000,
+    refetchInterval: every(5_000),
   })
 }
 
 export function useDrift() {
-  const { queryKey, headers } = useAsConsole('drift')
+  const queryKey = useName('drift')
   return useQuery({
     queryKey,
-    queryFn: ({ signal }) =>
-      body(controls.GET('/drift', { params: { query: { count: 12 } }, headers, signal })),
-    refetchInterval: 30_000,
+    queryFn: ({ signal }) => body(controls.GET('/drift', { params: { query: { count: 12 } }, signal })),
+    refetchInterval: every(30_000),
     placeholderData: keepPreviousData,
   })
 }

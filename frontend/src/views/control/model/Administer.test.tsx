@@ -1,8 +1,8 @@
 import { MantineProvider } from '@mantine/core'
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { configure, fireEvent, render, screen, waitFor, within } from '@testing-library/react'
+import { adminKey } from '@/api/key'
 import { KeyField } from '../KeyField'
-import { KeyProvider } from '../key'
 import { Administer } from './Administer'
 import { served, version } from './samples'
 
@@ -11,6 +11,8 @@ configure({ asyncUtilTimeout: 20_000 })
 vi.setConfig({ testTimeout: 60_000 })
 
 const KEY = 'the right key'
+
+beforeEach(() => adminKey.set(''))
 
 interface Asked {
   path: string
@@ -49,13 +51,13 @@ function show() {
   render(
     <MantineProvider>
       <QueryClientProvider client={new QueryClient()}>
-        <KeyProvider>
+        <>
           <KeyField />
           <Administer
             served={served({ registered_version: '2', previous })}
             versions={[refused, version({ version: '2' }), version()]}
           />
-        </KeyProvider>
+        </>
       </QueryClientProvider>
     </MantineProvider>,
   )

@@ -22,7 +22,8 @@ export function Administer({ served, versions }: Props) {
   const act = useAct()
   const [chosen, setChosen] = useState<string | null>(null)
   const [asked, setAsked] = useState<Act['kind'] | null>(null)
-  const choices = versions.filter((each) => each.version !== served.registered_version)
+  const inUse = [served.registered_version, served.canary?.registered_version]
+  const choices = versions.filter((each) => !inUse.includes(each.version))
   const version = choices.find((each) => each.version === chosen) ?? choices[0]
   const may = config?.may_administer ?? false
   const stuck = noWayBack(served)
@@ -134,7 +135,7 @@ function Rollback({ opened, served, onYes, onNo }: AskProps) {
       title={served.canary ? `End the trial of ${named(served.canary)}?` : `Leave ${named(served)}?`}
       steps={rollbackSteps(served)}
       yes="Roll back"
-      color="red"
+      color="red.9"
       onYes={() => onYes({ kind: 'rollback', reason: reason.trim() || 'rolled back by hand' })}
       onNo={onNo}
     >

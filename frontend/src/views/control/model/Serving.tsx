@@ -9,7 +9,9 @@ import { capital, named, progress, type Served, timeLeft } from './trial'
 
 /** The releases in memory: what serves, what is on trial, what it would go back to, and what was turned down. */
 export function Serving({ served }: { served: Served }) {
-  const refused = Object.entries(served.refused)
+  // One that was turned down may have been promoted again.
+  const inUse = [served.registered_version, served.canary?.registered_version]
+  const refused = Object.entries(served.refused).filter(([version]) => !inUse.includes(version))
   return (
     <>
       <Troubles served={served} />
