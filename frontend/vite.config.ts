@@ -11,9 +11,23 @@ export default defineConfig({
   server: { proxy: { '/api': { target: stack, changeOrigin: true } } },
   build: { target: 'es2023', assetsInlineLimit: 0, modulePreload: { polyfill: false } },
   test: {
-    environment: 'jsdom',
     globals: true,
-    setupFiles: ['src/setup-tests.ts'],
     restoreMocks: true,
+    // A browser's document costs more than all else together: only components get one.
+    projects: [
+      {
+        extends: true,
+        test: { name: 'logic', include: ['src/**/*.test.ts'], environment: 'node', isolate: false },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'components',
+          include: ['src/**/*.test.tsx'],
+          environment: 'jsdom',
+          setupFiles: ['src/setup-tests.ts'],
+        },
+      },
+    ],
   },
 })

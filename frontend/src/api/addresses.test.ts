@@ -1,3 +1,4 @@
+// @vitest-environment jsdom
 import { recommenderAddress } from './addresses'
 
 it('names the service itself on the machine where it runs', () => {

@@ -1,6 +1,7 @@
 /** Typed clients of the three services, all behind this page's own origin. */
 import createClient, { type Middleware } from 'openapi-fetch'
 import { connection, partAway } from './connection'
+import { adminKey } from './key'
 import type { paths as ConsolePaths } from './schema/console'
 import type { paths as IngestPaths } from './schema/ingest'
 import type { paths as RecommenderPaths } from './schema/recommender'
@@ -27,6 +28,25 @@ export class ApiError extends Error {
       this.status === 504
     )
   }
+
+  /** Whether it is for the administrator only. */
+  get forbidden(): boolean {
+    return this.status === 401 || this.status === 403
+  }
+}
+
+/** How often to ask again, in ms, for useQuery: not at all once it was said that only the administrator may. */
+export function every(ms: number) {
+  return ({ state }: { state: { error: Error | null } }): number | false =>
+    state.error instanceof ApiError && state.error.forbidden ? false : ms
+}
+
+/** Shows the administrator's key, where somebody has typed it. */
+const withKey: Middleware = {
+  onRequest({ request }) {
+    const { key } = adminKey.current()
+    if (key) request.headers.set('X-Api-Key', key)
+  },
 }
 
 /** An ApiError for every answer that is none, and for a network that gives none. */
@@ -63,7 +83,7 @@ function client<Paths extends object>(service: string) {
     baseUrl: `${window.location.origin}/api/${service}`,
     querySerializer: { array: { style: 'form', explode: false } },
   })
-  made.use(throwing(service))
+  made.use(withKey, throwing(service))
   return made
 }
 

@@ -20,7 +20,7 @@ export const PROBES: Record<Part, string> = {
   ingest: '/api/ingest/health',
   recommender: '/api/recommender/health',
   log: '/api/ingest/ready',
-  store: '/api/console/users?count=1',
+  store: '/api/console/items?ids=-',
 }
 
 /** The part that an error is about, or null when it is not about one that is away. */

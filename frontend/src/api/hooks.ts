@@ -1,7 +1,8 @@
 /** Questions to the services that more than one view asks. Times are in ms. */
 import { keepPreviousData, queryOptions, useQueries, useQuery } from '@tanstack/react-query'
 import { useEffect, useMemo, useState } from 'react'
-import { body, controls, recommender } from './client'
+import { body, controls, every, recommender } from './client'
+import { useKey } from './key'
 import type { components as Console } from './schema/console'
 import type { components as Recommender } from './schema/recommender'
 
@@ -97,7 +98,7 @@ export function useUsers(count = 24) {
   })
 }
 
-/** How the system is set up, as one without a key sees it. */
+/** How the system is set up. */
 export function useConfig() {
   return useQuery({
     queryKey: ['config'],
@@ -119,10 +120,11 @@ const NOTHING: Readonly<Record<string, boolean>> = {}
 
 /** Services (`ingest`, `recommender`, `stream`) and what they stand on (`redis`, `kafka`, ...): true while up. */
 export function useUp(): Readonly<Record<string, boolean>> {
+  const { turn } = useKey()
   const { data } = useQuery({
-    queryKey: ['control', 'vitals'],
+    queryKey: ['control', 'vitals', turn],
     queryFn: ({ signal }) => body(controls.GET('/vitals', { signal })),
-    refetchInterval: PULSE_MS,
+    refetchInterval: every(PULSE_MS),
   })
   return useMemo(() => (data ? upOf(data.current) : NOTHING), [data])
 }
@@ -136,7 +138,8 @@ function upOf({ dependencies, targets }: Pick<Vitals, 'dependencies' | 'targets'
 export function usePulse() {
   useQuery({
     queryKey: ['pulse'],
-    queryFn: ({ signal }) => body(controls.GET('/users', { params: { query: { count: 1 } }, signal })),
+    // Any id will do: what counts is that somebody answers.
+    queryFn: ({ signal }) => body(controls.GET('/items', { params: { query: { ids: '-' } }, signal })),
     refetchInterval: PULSE_MS,
     retry: false,
   })

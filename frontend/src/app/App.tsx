@@ -2,9 +2,10 @@ import '@mantine/core/styles.css'
 import '@/theme/tokens.css'
 import { MantineProvider, Title } from '@mantine/core'
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
-import { Suspense } from 'react'
+import { Suspense, useEffect } from 'react'
 import { Link, Route, Switch, useLocation } from 'wouter'
 import { ApiError } from '@/api/client'
+import { adminKey } from '@/api/key'
 import { VisitorProvider } from '@/api/visitor'
 import { Announcer } from '@/parts/announce'
 import { Fence } from '@/parts/Fence'
@@ -25,6 +26,8 @@ const queries = new QueryClient({
 })
 
 export function App() {
+  // Whoever has a key sees more.
+  useEffect(() => adminKey.subscribe(() => void queries.invalidateQueries()), [])
   return (
     // Both would make <style> elements, which the CSP blocks: theme/tokens.css has what they would say.
     <MantineProvider

@@ -1,5 +1,6 @@
 import { Combobox, Loader, TextInput, useCombobox } from '@mantine/core'
 import { useState } from 'react'
+import { ApiError } from '@/api/client'
 import { useUsers } from '@/api/hooks'
 import classes from './UserPicker.module.css'
 
@@ -84,7 +85,9 @@ export function UserPicker({ label, value, onChange, description }: Props) {
                 ? 'Looking for users'
                 : typed
                   ? 'None of the users drawn. Enter takes this id.'
-                  : 'No users yet'}
+                  : users.error instanceof ApiError && users.error.forbidden
+                    ? 'Only the administrator sees who there is. Type an id.'
+                    : 'No users yet'}
             </Combobox.Empty>
           )}
         </Combobox.Options>

@@ -51,7 +51,8 @@ export function errorInWords(error: Error): { title: string; words: string; pass
   if (status === 429) return { title: 'Too many requests at once', words: message, passing }
   if (passing) return { title: 'No answer right now', words: message, passing }
   if (status === 404) return { title: 'Not found', words: message, passing }
-  if (status === 401 || status === 403) return { title: 'Not allowed', words: message, passing }
+  if (error.forbidden)
+    return { title: 'For the administrator', words: `${message}. The control room takes the key`, passing }
   return { title: 'The question was refused', words: message, passing }
 }
 

@@ -1,7 +1,7 @@
 /** The rows that the inspector looks at, and the clock that it counts by. */
 import { useQuery } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
-import { body, controls } from '@/api/client'
+import { body, controls, every } from '@/api/client'
 import type { Place } from './place'
 import { type Inspected, streamedView } from './row'
 
@@ -15,7 +15,7 @@ export function useInspected({ kind, id }: Place) {
       kind === 'user'
         ? body(controls.GET('/inspect/users/{user_id}', { params: { path: { user_id: id } }, signal }))
         : body(controls.GET('/inspect/items/{item_id}', { params: { path: { item_id: id } }, signal })),
-    refetchInterval: ({ state }) => (state.error ? 2 : 1) * LOOK_EVERY_MS,
+    refetchInterval: ({ state }) => every((state.error ? 2 : 1) * LOOK_EVERY_MS)({ state }),
   })
 }
 

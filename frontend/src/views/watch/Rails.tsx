@@ -43,7 +43,7 @@ export function Rails({ userId, made }: { userId: string; made: boolean }) {
   const acted = journeys.find(({ at }) => at.answered !== undefined)?.act
   const storeAway = useStoreAway()
   // While nobody can read a row, only an id that the page made up is surely one without.
-  const known = (met.data?.events ?? 0) > 0 || acted !== undefined || (storeAway && !made)
+  const known = (met.data?.known ?? false) || acted !== undefined || (storeAway && !made)
   const anchor = acted?.itemId ?? met.data?.itemId ?? null
   const similar = useSimilar(anchor, K)
   const rising = usePopular('trending', K)

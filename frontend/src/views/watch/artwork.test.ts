@@ -1,3 +1,4 @@
+// @vitest-environment jsdom
 import { artwork, styleOf } from './artwork'
 
 const GENRES = [

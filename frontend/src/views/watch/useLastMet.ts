@@ -2,8 +2,8 @@ import { useQuery } from '@tanstack/react-query'
 import { ApiError, body, recommender } from '@/api/client'
 
 export interface Met {
-  /** All events that the user's row counts; 0 for one whom nobody knows. */
-  events: number
+  /** Whether the user has acted before. */
+  known: boolean
   /** The item of the newest event. */
   itemId: string | null
 }
@@ -12,10 +12,10 @@ export interface Met {
 export function lastMet(features: Record<string, unknown>): Met {
   const items = features.recent_items as string[] | undefined
   const times = features.recent_us as number[] | undefined
-  const events = Number(features.event_count ?? 0)
-  if (!items?.length || !times?.length) return { events, itemId: null }
+  const known = Number(features.event_count ?? 0) > 0
+  if (!items?.length || !times?.length) return { known, itemId: null }
   const newest = times.reduce((best, time, at) => (time >= (times[best] as number) ? at : best), 0)
-  return { events, itemId: items[newest] ?? null }
+  return { known, itemId: items[newest] ?? null }
 }
 
 /**
@@ -33,7 +33,10 @@ export function useLastMet(userId: string, hasActed: boolean) {
         )
         return lastMet(row.features)
       } catch (error) {
-        if (error instanceof ApiError && error.status === 404) return { events: 0, itemId: null }
+        if (!(error instanceof ApiError)) throw error
+        if (error.status === 404) return { known: false, itemId: null }
+        // What somebody did is for the administrator; that there was something the answer itself has said.
+        if (error.forbidden) return { known: true, itemId: null }
         throw error
       }
     },

@@ -1,11 +1,10 @@
 import { Table, Text } from '@mantine/core'
 import { Ago } from '@/parts/Ago'
-import { Command } from '@/parts/Command'
-import { Empty } from '@/parts/states'
 import { Asked } from '../Asked'
 import shared from '../control.module.css'
 import { useDrift } from '../queries'
 import { Section } from '../Section'
+import { Start } from '../Start'
 import { StateMark } from '../StateMark'
 import { Look } from './Look'
 import { type Report, stateOf } from './words'
@@ -36,12 +35,9 @@ export function Drift() {
 
 function None() {
   return (
-    <Empty
-      title="Nobody has looked for drift yet"
-      action={<Command text={LOOK} label="Command that looks for drift" />}
-    >
+    <Start title="Nobody has looked for drift yet" command={LOOK} label="Command that looks for drift">
       Prefect looks daily at 02:53 UTC. At once, where make up runs its worker:
-    </Empty>
+    </Start>
   )
 }
 

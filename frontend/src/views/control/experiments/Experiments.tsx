@@ -1,9 +1,8 @@
-import { Command } from '@/parts/Command'
-import { Empty } from '@/parts/states'
 import { Asked } from '../Asked'
 import shared from '../control.module.css'
 import { useExperiments } from '../queries'
 import { Section } from '../Section'
+import { Start } from '../Start'
 import { Shown } from './Shown'
 
 const START = `source .local/env
@@ -41,11 +40,8 @@ export function Experiments() {
 
 function None() {
   return (
-    <Empty
-      title="No experiment has been started"
-      action={<Command text={START} label="Command that starts an experiment" />}
-    >
+    <Start title="No experiment has been started" command={START} label="Command that starts an experiment">
       A variant is a model, rules, or both. This one asks whether more diverse lists are clicked more often:
-    </Empty>
+    </Start>
   )
 }

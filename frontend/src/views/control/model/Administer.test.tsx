@@ -51,13 +51,11 @@ function show() {
   render(
     <MantineProvider>
       <QueryClientProvider client={new QueryClient()}>
-        <>
-          <KeyField />
-          <Administer
-            served={served({ registered_version: '2', previous })}
-            versions={[refused, version({ version: '2' }), version()]}
-          />
-        </>
+        <KeyField />
+        <Administer
+          served={served({ registered_version: '2', previous })}
+          versions={[refused, version({ version: '2' }), version()]}
+        />
       </QueryClientProvider>
     </MantineProvider>,
   )

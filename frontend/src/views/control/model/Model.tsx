@@ -1,10 +1,9 @@
-import { Command } from '@/parts/Command'
-import { Empty } from '@/parts/states'
 import { Asked } from '../Asked'
 import shared from '../control.module.css'
 import { Notice } from '../Notice'
 import { useServed, useVersions } from '../queries'
 import { Section } from '../Section'
+import { Start } from '../Start'
 import { Administer } from './Administer'
 import { Compare } from './Compare'
 import { History } from './History'
@@ -46,11 +45,8 @@ export function Model() {
 
 function None() {
   return (
-    <Empty
-      title="No version is registered yet"
-      action={<Command text="make train" label="Command that trains a model" />}
-    >
+    <Start title="No version is registered yet" command="make train" label="Command that trains a model">
       Until one is, lists are popular items. A training takes some two minutes:
-    </Empty>
+    </Start>
   )
 }

@@ -1,3 +1,4 @@
+// @vitest-environment jsdom
 import { ApiError } from '@/api/client'
 import { refusal } from './refusals'
 import { canary, served } from './samples'
