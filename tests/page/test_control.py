@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from page_stack import ADMIN_KEY, wait_for
 from playwright.sync_api import Locator, Page, expect
+from sample_shop import CATEGORIES
 
 TRIAL_MS = 120_000
 """A promoted version is loaded, then tried for FRESHET_CANARY_S."""
@@ -33,9 +34,10 @@ def served(api: httpx.Client) -> str:
     def settled() -> bool:
         model = api.get("/api/recommender/model").json()
         versions = api.get("/api/console/models").json()["versions"]
-        [champion] = [each["version"] for each in versions if "champion" in each["aliases"]]
         found[:] = [model["registered_version"]]
-        return model["canary"] is None and found == [champion]
+        return model["canary"] is None and found == [
+            each["version"] for each in versions if "champion" in each["aliases"]
+        ]
 
     wait_for(settled, within_s=TRIAL_MS / 1_000)
     return found[0]
@@ -80,11 +82,9 @@ def test_vital_signs_show_what_happens(open_page: Open, api: httpx.Client) -> No
     page = open_page("/control")
     events = part(page, "Vitals").get_by_role("button", name=re.compile("^Events"))
     expect(events).to_be_visible()
-    for n in range(20):
-        api.post(
-            "/api/ingest/events",
-            json={"user_id": "user-20", "item_id": f"garden-{n}", "event_type": "view"},
-        ).raise_for_status()
+    for item_id in (f"{kind}-{n}" for n in range(7) for kind in CATEGORIES):
+        view = {"user_id": "user-20", "item_id": item_id, "event_type": "view"}
+        api.post("/api/ingest/events", json=view).raise_for_status()
     expect(events).to_contain_text(re.compile(r"Events.*?(0\.\d*[1-9]|[1-9])\S* / s"))
     events.click()
     expect(events).to_have_attribute("aria-expanded", "true")

@@ -10,7 +10,7 @@ from page_stack import wait_for
 from page_view import row
 from playwright.sync_api import Locator, Page, expect
 
-SDK_MS = 120_000
+SDK_MS = 240_000
 """Feast's import takes its time on a busy machine."""
 
 Open = Callable[..., Page]

@@ -27,7 +27,7 @@ def test_five_clicks_make_a_strangers_list_personal(open_page: Open, api: httpx.
     before = items(rail)
     clicked = []
     for _ in range(5):
-        item_id, title = click(cards(rail).and_(page.locator(f"[data-item^={KIND}]")).first)
+        item_id, title = click(page.locator(f"[data-item^={KIND}]").first)
         clicked.append(item_id)
         arrived(page, f"Clicked {title}")
         expect(cards(rail).and_(page.locator(f"[data-item={item_id}]"))).to_have_count(0)
