@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,20 @@ def register(settings: Settings, bundle: Bundle, folder: Path, **params: object)
 
 def test_nothing_is_champion_at_first(settings: Settings) -> None:
     assert registry.champion(settings, "champion") is None
+
+
+def test_tables_are_made_by_one_at_a_time(settings: Settings, tmp_path: Path) -> None:
+    registry.open_client(settings)  # MLflow is imported
+    fresh = Settings(home=tmp_path)
+    (tmp_path / "mlflow").mkdir()
+    with (tmp_path / "mlflow" / "mlflow.db.lock").open("w") as lock, ThreadPoolExecutor(1) as beside:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        asked = beside.submit(registry.open_client, fresh)
+        assert not wait([asked], timeout=1).done
+        assert not (tmp_path / "mlflow" / "mlflow.db").exists()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        asked.result()
+    assert (tmp_path / "mlflow" / "mlflow.db").exists()
 
 
 def test_a_bundle_goes_in_is_promoted_and_comes_back(settings: Settings, bundle: Bundle, tmp_path: Path) -> None:

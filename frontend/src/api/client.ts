@@ -51,13 +51,13 @@ const withKey: Middleware = {
 
 /** An ApiError for every answer that is none, and for a network that gives none. */
 function throwing(service: string): Middleware {
-  function told(error: ApiError): ApiError {
-    const part = partAway(service, error.status, error.code)
+  function told(error: ApiError, path: string): ApiError {
+    const part = partAway(service, error.status, error.code, path)
     if (part) connection.lost(part, error.message)
     return error
   }
   return {
-    async onResponse({ response }) {
+    async onResponse({ response, schemaPath }) {
       if (response.ok) return
       const body = await response.json().catch(() => null)
       const error = body?.error ?? {}
@@ -68,12 +68,13 @@ function throwing(service: string): Middleware {
           error.message ?? response.statusText,
           error.details ?? null,
         ),
+        schemaPath,
       )
     },
-    onError({ error }) {
+    onError({ error, schemaPath }) {
       if (error instanceof DOMException && error.name === 'AbortError') return
       if (error instanceof ApiError) return
-      return told(new ApiError(0, 'unreachable', 'the page’s own server does not answer'))
+      return told(new ApiError(0, 'unreachable', 'the page’s own server does not answer'), schemaPath)
     },
   }
 }

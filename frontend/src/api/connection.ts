@@ -23,15 +23,22 @@ export const PROBES: Record<Part, string> = {
   store: '/api/console/items?ids=-',
 }
 
-/** The part that an error is about, or null when it is not about one that is away. */
-export function partAway(service: string, status: number, code: string): Part | null {
+/** What the console answers out of PostgreSQL; all else that may be 503 comes out of the feature store. */
+const OF_DATABASE = ['/drift']
+
+/**
+ * The part that an error is about, or null when it is not about one that is away.
+ *
+ * @param path the service's own, without parameters.
+ */
+export function partAway(service: string, status: number, code: string, path = ''): Part | null {
   if (status === 0) return 'page'
   if (code === 'unreachable' && (service === 'ingest' || service === 'recommender')) return service
   if (status === 502 || status === 504)
     return service === 'ingest' || service === 'recommender' ? service : 'page'
   if (status !== 503) return null
   if (service === 'ingest') return 'log'
-  if (service === 'console') return 'store'
+  if (service === 'console') return OF_DATABASE.includes(path) ? null : 'store'
   return null
 }
 
