@@ -16,6 +16,7 @@ import psutil
 
 from benchmarks.faults import watched
 from feature_repo.events import Event
+from infra.servers import answers
 from infra.settings import Settings
 
 START = datetime.now(UTC) - timedelta(hours=6)
@@ -49,6 +50,16 @@ def admitted(settings: Settings, process: int) -> float:
     return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
 
+def both_run(stack: Any, within_s: float = 60.0) -> list[psutil.Process]:
+    """The two processes, once both have started: one that still waits for the other does not see it die."""
+    ports = [stack.settings.stream_metrics_port + process for process in (0, 1)]
+    until = time.monotonic() + within_s
+    while not all(answers(f"http://{stack.settings.host}:{port}/metrics") for port in ports):
+        assert time.monotonic() < until, "the dataflow does not come back"
+        time.sleep(0.05)
+    return dataflow_processes(stack)
+
+
 def two_processes(settings: Settings) -> Settings:
     return settings.model_copy(update={"stream_processes": 2, "snapshot_interval_s": 1.0})
 
@@ -75,7 +86,7 @@ def test_the_death_of_one_restarts_all_and_counts_stay_exact(
             log.send(given[first : first + 100])
             time.sleep(0.1)
             if first in (1_000, 2_000):
-                before = dataflow_processes(stack)
+                before = both_run(stack)
                 os.kill(random.choice(before).pid, signal.SIGKILL)
                 psutil.wait_procs(before, timeout=10)
                 assert not [p for p in before if p.is_running()], "the other process went on alone"
