@@ -74,6 +74,8 @@ class Prometheus:
 
     def _get(self, path: str, **parameters: str) -> Any:
         answer = self._client.get(path, params=parameters)
+        if answer.status_code == 503:  # it reads its own files still
+            answer.raise_for_status()
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
 
