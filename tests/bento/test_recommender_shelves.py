@@ -85,7 +85,7 @@ def test_the_orders_over_http(api: Any, shop: Any, eventually: Callable[..., Any
     assert ids(shelf(api, "popular")) == [item["item_id"] for item in api.get("/popular").json()["recommendations"]]
     # All that the shop knows has happened within a week: only what people have turned away from does not rise.
     long_ago = datetime.now(UTC) - timedelta(days=9)
-    shop.act([Event(user_id=f"gone-{n}", item_id="music-3", event_type="click", timestamp=long_ago) for n in range(400)])
+    shop.act([Event(user_id=f"gone-{n}", item_id="music-3", event_type="view", timestamp=long_ago) for n in range(400)])
     for n in range(9):
         shop.click(f"crowd-{n}", "garden-7")
     rises = eventually(lambda: (a := shelf(api, "trending", k=60)) and ids(a)[0] == "garden-7" and a, within_s=10)
