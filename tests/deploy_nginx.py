@@ -126,7 +126,7 @@ def fill_in(template: str, variables: Mapping[str, str]) -> str:
 @contextmanager
 def nginx(folder: Path, variables: Mapping[str, str]) -> Iterator[str]:
     """nginx with the template and these variables; gives its URL, and leaves access.log in the folder."""
-    assert NGINX, "nginx is not installed; `make browser` installs it"
+    assert NGINX, "nginx is not installed; `make tools` installs it"
     url = f"http://127.0.0.1:{variables['FRESHET_CONSOLE_PORT']}"
     known = {"CA_BUNDLE": certifi.where(), "NGINX_LOCAL_RESOLVERS": "127.0.0.1"} | dict(variables)
     user = "user root;" if os.geteuid() == 0 else ""

@@ -7,13 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from deploy_imports import pins
+
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("feast", "torch", "prefect", "mlflow", "bytewax", "prometheus_client")
-
-
-def pins(path: Path) -> dict[str, str]:
-    lines = (line.partition("==") for line in path.read_text().splitlines() if "==" in line)
-    return {name: version for name, _, version in lines}
 
 
 def python(program: str, cwd: Path) -> str:
