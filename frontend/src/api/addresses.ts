@@ -1,6 +1,7 @@
 /** Where the recommender is for others than this page: for commands that people copy. */
 import { useQuery } from '@tanstack/react-query'
-import { body, controls } from './client'
+import { vitalsOptions } from './hooks'
+import { useKey } from './key'
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/
 
@@ -22,8 +23,7 @@ export function recommenderAddress(page: Location | URL, metricsUrl: string | un
 /** The recommender's address, as the console knows it. */
 export function useRecommenderAddress(): string {
   const { data } = useQuery({
-    queryKey: ['addresses'],
-    queryFn: ({ signal }) => body(controls.GET('/vitals', { signal })),
+    ...vitalsOptions(useKey().turn),
     staleTime: Number.POSITIVE_INFINITY,
     select: (vitals) => vitals.current.targets.recommender?.url,
   })

@@ -98,13 +98,27 @@ export function useUsers(count = 24) {
   })
 }
 
+/** How the system is set up, as whoever has this key gets it; `turn` stands for the key. */
+export function configOptions(turn: number) {
+  return queryOptions({
+    queryKey: ['control', 'config', turn],
+    queryFn: ({ signal }) => body(controls.GET('/config', { signal })),
+  })
+}
+
+/** How the system is and was, as whoever has this key gets it; `turn` stands for the key. */
+export function vitalsOptions(turn: number) {
+  return queryOptions({
+    queryKey: ['control', 'vitals', turn],
+    // The client's types make lists of the document's pairs.
+    queryFn: async ({ signal }) =>
+      (await body(controls.GET('/vitals', { signal }))) as unknown as Console['schemas']['VitalsAnswer'],
+  })
+}
+
 /** How the system is set up. */
 export function useConfig() {
-  return useQuery({
-    queryKey: ['config'],
-    queryFn: ({ signal }) => body(controls.GET('/config', { signal })),
-    staleTime: 10_000,
-  })
+  return useQuery({ ...configOptions(useKey().turn), staleTime: 10_000 })
 }
 
 /** The release that is served. */
@@ -120,12 +134,7 @@ const NOTHING: Readonly<Record<string, boolean>> = {}
 
 /** Services (`ingest`, `recommender`, `stream`) and what they stand on (`redis`, `kafka`, ...): true while up. */
 export function useUp(): Readonly<Record<string, boolean>> {
-  const { turn } = useKey()
-  const { data } = useQuery({
-    queryKey: ['control', 'vitals', turn],
-    queryFn: ({ signal }) => body(controls.GET('/vitals', { signal })),
-    refetchInterval: every(PULSE_MS),
-  })
+  const { data } = useQuery({ ...vitalsOptions(useKey().turn), refetchInterval: every(PULSE_MS) })
   return useMemo(() => (data ? upOf(data.current) : NOTHING), [data])
 }
 

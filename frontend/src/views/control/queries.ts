@@ -1,6 +1,7 @@
 /** What the control room asks, how often, and under which names it is kept. */
 import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query'
 import { body, controls, every, recommender } from '@/api/client'
+import { configOptions, vitalsOptions } from '@/api/hooks'
 import { useKey } from '@/api/key'
 import type { components } from '@/api/schema/console'
 
@@ -17,22 +18,16 @@ function useName(name: string) {
 
 /** What the console says of itself: whether this key may administer, and where the other tools are. */
 export function useConsole() {
-  const queryKey = useName('config')
   return useQuery({
-    queryKey,
-    queryFn: ({ signal }) => body(controls.GET('/config', { signal })),
+    ...configOptions(useKey().turn),
     refetchInterval: 15_000,
     placeholderData: keepPreviousData,
   })
 }
 
 export function useVitals() {
-  const queryKey = useName('vitals')
   return useQuery({
-    queryKey,
-    // The client's types make lists of the document's pairs.
-    queryFn: async ({ signal }) =>
-      (await body(controls.GET('/vitals', { signal }))) as unknown as components['schemas']['VitalsAnswer'],
+    ...vitalsOptions(useKey().turn),
     refetchInterval: every(VITALS_EVERY_MS),
     placeholderData: keepPreviousData,
   })
