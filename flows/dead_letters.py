@@ -20,6 +20,7 @@ from rich.table import Table
 from flows.console import tracked
 from flows.log_writer import LogError, Outgoing, publish
 from flows.messages import ORIGIN, VERDICT
+from infra.kafka import librdkafka
 from infra.settings import Settings
 
 GROUP = "freshet-dead-letters"
@@ -54,7 +55,7 @@ def resend(settings: Settings, reason: str | None = None) -> Resent:
     topic = settings.topic_dead
     consumer = Consumer(
         {
-            "bootstrap.servers": settings.kafka_bootstrap_servers,
+            **librdkafka(settings),
             "group.id": GROUP,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",

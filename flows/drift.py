@@ -242,5 +242,5 @@ def keep(settings: Settings, report: DriftReport) -> None:
 
 
 if __name__ == "__main__":
-    setup_logging("drift", load_settings().log_level)
+    setup_logging("drift", load_settings())
     drift()

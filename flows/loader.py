@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import orjson
 import redis
@@ -102,15 +102,18 @@ class Ingest:
     """One connection to ingest. The standard library's client: under a third of the CPU time of others."""
 
     def __init__(self, settings: Settings) -> None:
-        self._address = f"{settings.host}:{settings.ingest_port}"
-        self._connection = HTTPConnection(settings.host, settings.ingest_port, timeout=30)
+        self._url = settings.service_url("ingest")
+        url = urlsplit(self._url)
+        kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
+        self._connection = kind(url.hostname or "", url.port, timeout=30)
+        self._headers = {"content-type": "application/json", "x-api-key": settings.api_key}
 
     def call(self, method: str, path: str, body: bytes) -> Any:
         """The answer's JSON. Tries again while ingest or the log is away, for PATIENCE_S seconds."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                self._connection.request(method, path, body, {"content-type": "application/json"})
+                self._connection.request(method, path, body, self._headers)
                 answer = self._connection.getresponse()
                 text = answer.read()
                 if answer.status < 300:
@@ -123,7 +126,7 @@ class Ingest:
                 self._connection.close()
                 reason, delay_s = repr(error), 1.0
             if time.monotonic() > deadline:
-                raise LoadError(f"ingest at {self._address}: no success for {PATIENCE_S:.0f} s: {reason}")
+                raise LoadError(f"ingest at {self._url}: no success for {PATIENCE_S:.0f} s: {reason}")
             time.sleep(delay_s)
 
 

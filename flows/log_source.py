@@ -33,6 +33,9 @@ TELL_LAG_EVERY_S = 1.0
 MARGIN_MS = int(1_000 * (MAX_CLOCK_SKEW_S + 3_600))
 """Before the newest stored event: how far ahead its client's clock may have been, and what workers had in hand."""
 
+ACCESS = ("bootstrap.", "security.", "sasl.", "ssl.")
+"""How the names of options begin that say where the brokers are and as whom one comes."""
+
 Place = tuple[str, int]
 """Topic and partition."""
 
@@ -49,7 +52,7 @@ class LogReader:
 
     def __init__(
         self,
-        options: Mapping[str, str],
+        options: Mapping[str, Any],
         tell_lag: Callable[[str, int, int, float], None],
         look_every: timedelta = LOOK_EVERY,
     ) -> None:
@@ -82,12 +85,8 @@ class LogSource(FixedPartitionedSource[Source | Arrival, int | None]):
         self._partitions = 0
 
     def list_parts(self) -> list[str]:
-        brokers = self._reader.options["bootstrap.servers"]
-        found = (
-            AdminClient({"bootstrap.servers": brokers})
-            .list_topics(self._topic, timeout=METADATA_TIMEOUT_S)
-            .topics[self._topic]
-        )
+        admin = AdminClient({name: value for name, value in self._reader.options.items() if name.startswith(ACCESS)})
+        found = admin.list_topics(self._topic, timeout=METADATA_TIMEOUT_S).topics[self._topic]
         if found.error is not None:
             raise RuntimeError(f"topic {self._topic}: {found.error.str()}; `python -m infra.topics` creates topics")
         self._partitions = len(found.partitions)
@@ -147,7 +146,7 @@ class _Consumer:
     """Reads several partitions at once and keeps for each what the others' turn brought."""
 
     def __init__(
-        self, options: Mapping[str, str], tell_lag: Callable[[str, int, int, float], None], look_every: timedelta
+        self, options: Mapping[str, Any], tell_lag: Callable[[str, int, int, float], None], look_every: timedelta
     ) -> None:
         self.look_every = look_every
         self._consumer = Consumer({**options, "group.id": "unused", "enable.auto.commit": "false"})

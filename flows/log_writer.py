@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from infra.kafka import librdkafka
 from infra.settings import Settings
 
 ANY_PARTITION = -1
@@ -57,7 +58,7 @@ def publish(
     # The partitioner is that of kafka-python and Java: a user's events must meet in one partition, whoever wrote them.
     producer = Producer(
         {
-            "bootstrap.servers": settings.kafka_bootstrap_servers,
+            **librdkafka(settings),
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
             "linger.ms": 5,

@@ -49,7 +49,7 @@ UNHURRIED = {"fetch.wait.max.ms": "250"}
 def flow() -> Dataflow:
     """The dataflow by the environment's settings, with logging, metrics and results set up. Bytewax calls this."""
     settings = load_settings()
-    setup_logging("outcomes", settings.log_level)
+    setup_logging("outcomes", settings)
     metrics = OutcomeMetrics()
     metrics.serve(settings.host, settings.outcomes_metrics_port)
     results = Results(settings, metrics)

@@ -26,6 +26,7 @@ from flows.flow_metrics import FlowMetrics
 from flows.messages import Arrival, DeadLetter, Forgotten, RowRemoval, RowWrite, Withdrawn
 from flows.metadata import MetadataStore
 from flows.stream_metrics import StreamMetrics
+from infra.kafka import librdkafka
 from infra.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -178,9 +179,7 @@ def dead_letters(settings: Settings, metrics: FlowMetrics) -> Sink[DeadLetter]:
     """The dead-letter topic: the original bytes, with reason and origin in the headers."""
 
     def connect() -> Write[DeadLetter]:
-        producer = Producer(
-            {"bootstrap.servers": settings.kafka_bootstrap_servers, "acks": "all", "message.timeout.ms": 10_000}
-        )
+        producer = Producer(librdkafka(settings, acks="all", message_timeout_ms=10_000))
 
         def write(letters: list[DeadLetter]) -> None:
             failures: list[Any] = []

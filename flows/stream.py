@@ -27,6 +27,7 @@ from flows.log_source import LogReader, LogSource
 from flows.logics import ItemLogic, UserLogic, UserUpdate
 from flows.messages import Arrival, DeadLetter, ErasedBefore, Forgotten, RowRemoval, RowWrite, Withdrawn, read_messages
 from flows.stream_metrics import StreamMetrics
+from infra.kafka import librdkafka
 from infra.settings import Settings, load_settings
 from infra.telemetry import setup_logging
 
@@ -34,7 +35,7 @@ from infra.telemetry import setup_logging
 def flow() -> Dataflow:
     """The dataflow by the environment's settings, with logging and metrics set up. Bytewax calls this."""
     settings = load_settings()
-    setup_logging("stream", settings.log_level)
+    setup_logging("stream", settings)
     metrics = StreamMetrics()
     metrics.serve(settings.host, settings.stream_metrics_port)
     made = build(settings, metrics)
@@ -108,10 +109,10 @@ def _is_new(arrival: Arrival) -> bool:
     return not arrival.stored
 
 
-def consumer_options(settings: Settings) -> dict[str, str]:
+def consumer_options(settings: Settings) -> dict[str, Any]:
     """librdkafka's options; waiting less long for a fetch to fill is most of the freshness."""
     return {
-        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        **librdkafka(settings),
         "fetch.wait.max.ms": str(settings.fetch_wait_max_ms),
         "fetch.error.backoff.ms": "50",
         "reconnect.backoff.max.ms": "1000",

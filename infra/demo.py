@@ -99,8 +99,9 @@ class _Visitor:
     """A person with a browser: speaks to both services over HTTP only."""
 
     def __init__(self, settings: Settings) -> None:
-        self._ingest = httpx.Client(base_url=f"http://{settings.host}:{settings.ingest_port}", trust_env=False)
-        self._answers = httpx.Client(base_url=f"http://{settings.host}:{settings.recommender_port}", trust_env=False)
+        key = {"x-api-key": settings.api_key}
+        self._ingest = httpx.Client(base_url=settings.service_url("ingest"), headers=key, trust_env=False)
+        self._answers = httpx.Client(base_url=settings.service_url("recommender"), headers=key, trust_env=False)
         self._categories: dict[str, list[str]] = {}
         self.request_ms: list[float] = []
 

@@ -101,12 +101,10 @@ def _kafka_healthy(settings: Settings) -> bool:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
+    from infra.kafka import librdkafka
+
     try:
-        return bool(
-            AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
-            .list_topics(timeout=2)
-            .brokers
-        )
+        return bool(AdminClient(librdkafka(settings, log_level=0)).list_topics(timeout=2).brokers)
     except KafkaException:
         return False
 

@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlparse
+from urllib.parse import parse_qsl, unquote, urlparse
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from infra import production
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "FRESHET_"
@@ -42,17 +44,20 @@ class Settings(BaseSettings):
     kafka_bootstrap_servers: str = Field(
         "", validation_alias="KAFKA_BOOTSTRAP_SERVERS", description="Kafka brokers, host:port, comma separated"
     )
-    redis_url: str = Field("", validation_alias="REDIS_URL", description="Feast's online store, redis://host:port/db")
+    redis_url: str = Field(
+        "", repr=False, validation_alias="REDIS_URL", description="Feast's online store, redis[s]://host:port/db"
+    )
     database_url: str = Field(
-        "", validation_alias="DATABASE_URL", description="PostgreSQL for catalogue, profiles and metadata"
+        "", repr=False, validation_alias="DATABASE_URL", description="PostgreSQL for catalogue, profiles and metadata"
     )
     event_store_url: str = Field(
         "",
+        repr=False,
         validation_alias="EVENT_STORE_URL",
         description="raw events: a folder as file:///path (Parquet) or mongodb://host/database",
     )
     mlflow_tracking_uri: str = Field(
-        "", validation_alias="MLFLOW_TRACKING_URI", description="MLflow tracking server or sqlite:///file"
+        "", repr=False, validation_alias="MLFLOW_TRACKING_URI", description="MLflow tracking server or sqlite:///file"
     )
     prefect_api_url: str = Field(
         "", validation_alias="PREFECT_API_URL", description="Prefect server, http://host:port/api"
@@ -63,8 +68,33 @@ class Settings(BaseSettings):
         description="database of the embedded Prefect server, postgresql+asyncpg://...; empty: SQLite in FRESHET_HOME",
     )
     feast_registry: str = Field(
-        "", validation_alias="FEAST_REGISTRY", description="Feast registry: a file, or postgresql+psycopg://... for SQL"
+        "",
+        repr=False,
+        validation_alias="FEAST_REGISTRY",
+        description="Feast registry: a file, or postgresql+psycopg://... for SQL",
     )
+
+    # How the log is reached; the other servers' URLs say this themselves (docs/security.md).
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Kafka's security.protocol"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="Kafka's sasl.mechanism, where the protocol is SASL_..."
+    )
+    kafka_username: str = Field("", description="SASL user; $ConnectionString on Azure Event Hubs")
+    kafka_password: str = Field("", repr=False, description="SASL password, or Event Hubs' connection string")
+    kafka_ca_file: Path | None = Field(None, description="certificates that sign the brokers'; empty: the system's")
+    plain_hosts: str = Field(
+        "", description="hosts that production mode may reach without TLS, comma separated; .name: all below a domain"
+    )
+
+    # Where Freshet's own processes are, for each other. Empty: on this machine, on the ports below.
+    ingest_url: str = Field("", description="ingest, as the page's service and `load` reach it, http[s]://host:port")
+    recommender_url: str = Field("", description="the recommender, as the page's service reaches it")
+    stream_metrics_urls: str = Field(
+        "", description="pages of metrics of the dataflow's processes, http://host:port/metrics, comma separated"
+    )
+    outcomes_metrics_url: str = Field("", description="page of metrics of the dataflow of outcomes")
 
     # Pages of others that ours links to. Empty: the embedded stack's, where there is one.
     uis: bool = Field(True, description="make up also serves MLflow's and Feast's own pages")
@@ -93,6 +123,39 @@ class Settings(BaseSettings):
         "ml-100k",
         validation_alias="DATASET",
         description="what is loaded: a data set folder, ml-100k, ml-1m:PATH, or synthetic:USERSxITEMS (a made-up shop)",
+    )
+
+    # Who may, and how much (docs/security.md)
+    api_keys_file: Path | None = Field(
+        None, description="API keys: a line each of name, roles and SHA-256 (python -m bento.keys); read anew on change"
+    )
+    anonymous_roles: str = Field(
+        "", description="what production mode lets do without a key, comma separated: ingest, read; empty: nothing"
+    )
+    user_token_secret: str = Field(
+        "", repr=False, description="secret of tokens for one user's browser (JWT, HS256); empty: none are taken"
+    )
+    admin_key: str = Field(
+        "",
+        repr=False,
+        description="X-Api-Key that may do everything; empty: anybody in local mode, nobody in production",
+    )
+    api_key: str = Field("", repr=False, description="X-Api-Key that `load` and the demo send to the services")
+    rate_limit: str = Field(
+        "", description="most requests of one key, of one address without a key: 100/second, say; empty: any number"
+    )
+    cors_origins: str = Field(
+        "", description="origins whose pages may call the services from a browser, comma separated; *: all"
+    )
+    max_header_bytes: int = Field(16_384, gt=0, description="largest head of a request; above it 431")
+    slow_client_s: float = Field(10.0, gt=0, description="longest wait for a request's head, and for its body")
+
+    # Traces
+    trace_share: float = Field(
+        0.01, ge=0, le=1, description="share of requests and events that are traced; traceparent's flag goes first"
+    )
+    otlp_endpoint: str = Field(
+        "", description="OpenTelemetry collector, http[s]://host:4318, that traces go to; empty: the log"
     )
 
     # Ingest
@@ -173,9 +236,6 @@ class Settings(BaseSettings):
     drain_s: float = Field(
         2.0, ge=0, description="how long a stopping recommender goes on answering, not ready, so that clients can leave"
     )
-    trace_share: float = Field(
-        0.01, ge=0, le=1, description="share of requests written to the log as a trace; traceparent's flag goes first"
-    )
     recommender_workers: int = Field(1, gt=0, le=64, description="processes of the recommender; they share one port")
     vector_index: Literal["faiss", "pinecone"] = Field(
         "faiss", description="where item vectors are searched: in memory, or in a Pinecone index that training fills"
@@ -189,11 +249,6 @@ class Settings(BaseSettings):
     pinecone_batch: int = Field(200, gt=0, le=1_000, description="vectors in one upsert to Pinecone")
     model_name: str = Field("freshet", description="registered model in MLflow")
     model_alias: str = Field("champion", description="alias that the recommender follows")
-    admin_key: str = Field(
-        "",
-        repr=False,
-        description="X-Api-Key that may promote and roll back; empty: anybody in local mode, nobody in production",
-    )
 
     # Release
     canary_share: float = Field(
@@ -287,7 +342,42 @@ class Settings(BaseSettings):
             for field in ("pinecone_api_key", "pinecone_host"):
                 if not getattr(self, field):
                     raise SettingsError(f"{variable(field)} is not set; FRESHET_VECTOR_INDEX=pinecone needs it")
+        if self.kafka_security_protocol.startswith("SASL_"):
+            for field in ("kafka_username", "kafka_password"):
+                if not getattr(self, field):
+                    raise SettingsError(
+                        f"{variable(field)} is not set; FRESHET_KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol} "
+                        "needs it"
+                    )
+        if self.mode == "production" and (refusals := production.refusals(self)):
+            raise SettingsError("; ".join(refusals))
         return self
+
+    def service_url(self, service: Literal["ingest", "recommender"]) -> str:
+        """Where another process finds a service, without a slash at the end."""
+        port: int = getattr(self, f"{service}_port")
+        told: str = getattr(self, f"{service}_url")
+        return (told or f"http://{self.host}:{port}").rstrip("/")
+
+    def metrics_urls(self) -> dict[str, list[str]]:
+        """Part of the system -> the pages of metrics of its processes."""
+        first = self.stream_metrics_port
+        stream = [f"http://{self.host}:{port}/metrics" for port in range(first, first + self.stream_processes)]
+        told = [url.strip() for url in self.stream_metrics_urls.split(",") if url.strip()]
+        outcomes = self.outcomes_metrics_url or f"http://{self.host}:{self.outcomes_metrics_port}/metrics"
+        return {
+            "ingest": [f"{self.service_url('ingest')}/metrics"],
+            "recommender": [f"{self.service_url('recommender')}/metrics"],
+            "stream": told or stream,
+            "outcomes": [outcomes],
+        }
+
+    def secrets(self) -> frozenset[str]:
+        """What must be read nowhere: keys, tokens, and the passwords of URLs, each as it may be written."""
+        hidden = [getattr(self, name) for name, field in type(self).model_fields.items() if not field.repr]
+        urls = [urlparse(value) for value in hidden if "://" in value]
+        found = {value for value in hidden if "://" not in value} | {url.password or "" for url in urls}
+        return frozenset(word for secret in found if secret[:1] != "/" for word in (secret, unquote(secret)) if word)
 
     def embedded_urls(self) -> dict[str, str]:
         """Settings field -> URL of the embedded stack's server, on the ports of these settings."""
@@ -324,11 +414,12 @@ class Settings(BaseSettings):
         url = urlparse(self.redis_url)
         parts = [f"{url.hostname}:{url.port or 6379}", f"db={url.path.strip('/') or 0}"]
         if url.username:
-            parts.append(f"username={url.username}")
+            parts.append(f"username={unquote(url.username)}")
         if url.password:
-            parts.append(f"password={url.password}")
+            parts.append(f"password={unquote(url.password)}")
         if url.scheme == "rediss":
             parts.append("ssl=true")
+        parts += [f"{name}={value}" for name, value in parse_qsl(url.query) if name.startswith("ssl_")]
         return ",".join(parts)
 
     @property
@@ -346,6 +437,11 @@ class Settings(BaseSettings):
         registry_type = "sql" if "://" in self.feast_registry else "file"
         feast = {"FEAST_REGISTRY": self.feast_registry, "FEAST_REGISTRY_TYPE": registry_type}
         return values | feast | {"FEAST_REDIS": self.feast_redis}
+
+
+def secret_variables() -> frozenset[str]:
+    """The environment variables whose values are, or may hold, a secret."""
+    return frozenset(variable(name) for name, field in Settings.model_fields.items() if not field.repr)
 
 
 def variable(field: str) -> str:
@@ -374,7 +470,8 @@ def _readable(errors: Sequence[Mapping[str, Any]]) -> str:
     for e in errors:
         name = ".".join(map(str, e["loc"])) or "settings"
         name = variable(name) if name in Settings.model_fields else name
-        lines.append(f"{name}: {e['msg']}" + (f" (got {e['input']!r})" if e["loc"] else ""))
+        told = e["loc"] and name not in secret_variables()
+        lines.append(f"{name}: {e['msg']}" + (f" (got {e['input']!r})" if told else ""))
     return "; ".join(lines)
 
 

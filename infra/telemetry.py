@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
+
+from infra.settings import Settings
 
 THIRD_PARTIES_OFF = {
     "BENTOML_DO_NOT_TRACK": "True",
@@ -20,15 +23,24 @@ THIRD_PARTIES_OFF = {
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
+HIDDEN = "***"
+
+
 class JsonFormatter(logging.Formatter):
     """One record, one line: ts, level, service, logger, message, then the record's ``extra`` fields.
 
     An exception's trace is one string in ``exception``; a value that JSON does not know is written as its ``str``.
+
+    Args:
+        service: what the line says that it is of.
+        secrets: words that are written as ``***``, wherever a library has put them.
     """
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, secrets: Iterable[str] = ()) -> None:
         super().__init__()
         self.service = service
+        # As they stand in JSON; the longest first, for one may be part of another.
+        self._secrets = sorted((json.dumps(secret)[1:-1] for secret in secrets), key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -41,12 +53,20 @@ class JsonFormatter(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD and name not in line}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, skipkeys=True)
+        text = json.dumps(line, default=str, skipkeys=True)
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return text
 
 
-def setup_logging(service: str, level: str) -> None:
-    """Send all logging of this process to stderr as JSON lines. Calling it again replaces the former set-up."""
+def setup_logging(service: str, settings: Settings) -> None:
+    """Send all logging of this process to stderr as JSON lines. Calling it again replaces the former set-up.
+
+    Args:
+        service: what the lines say that they are of.
+        settings: log_level, and the secrets that no line shows.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter(service))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    handler.setFormatter(JsonFormatter(service, settings.secrets()))
+    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     logging.captureWarnings(True)

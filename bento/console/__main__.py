@@ -25,7 +25,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    setup_logging("console", settings.log_level)
+    setup_logging("console", settings)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     if not is_built():
         log.warning("the page is not built; `make frontend` builds it, and it is then served without a restart")

@@ -45,14 +45,14 @@ class Gateway:
     """An ASGI application in front of the services.
 
     Args:
-        settings: host, ingest_port, recommender_port, max_body_bytes.
+        settings: ingest_url, recommender_url, max_body_bytes.
         metrics: what is counted.
     """
 
     def __init__(self, settings: Settings, metrics: ConsoleMetrics) -> None:
         self.services: Mapping[str, str] = {
-            "ingest": f"http://{settings.host}:{settings.ingest_port}",
-            "recommender": f"http://{settings.host}:{settings.recommender_port}",
+            "ingest": settings.service_url("ingest"),
+            "recommender": settings.service_url("recommender"),
         }
         self._limit = settings.max_body_bytes
         self._metrics = metrics

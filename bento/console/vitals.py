@@ -55,21 +55,6 @@ NAMES = frozenset(
 SERIES: tuple[str, ...] = tuple(schemas.VitalSeries.model_fields)
 
 
-def targets(settings: Settings) -> dict[str, list[str]]:
-    """Part of the system -> the pages of metrics of its processes."""
-
-    def page(port: int) -> str:
-        return f"http://{settings.host}:{port}/metrics"
-
-    stream = range(settings.stream_metrics_port, settings.stream_metrics_port + settings.stream_processes)
-    return {
-        "ingest": [page(settings.ingest_port)],
-        "recommender": [page(settings.recommender_port)],
-        "stream": [page(port) for port in stream],
-        "outcomes": [page(settings.outcomes_metrics_port)],
-    }
-
-
 class Sample(NamedTuple):
     """What a part of the system says at one moment, all its processes together.
 
@@ -133,7 +118,7 @@ class Vitals:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._pages = {name: [Page(url) for url in urls] for name, urls in targets(settings).items()}
+        self._pages = {name: [Page(url) for url in urls] for name, urls in settings.metrics_urls().items()}
         self._history: deque[dict[str, Sample]] = deque(maxlen=LONG)
         self._curves: deque[tuple[int, dict[str, float | None]]] = deque(maxlen=LONG)
         self._answer = self._answered(dict.fromkeys(self._pages, NOTHING))

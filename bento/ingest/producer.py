@@ -17,6 +17,7 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
+from infra.kafka import kafka_python
 from infra.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ class EventLog:
     """
 
     def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
-        self._brokers = settings.kafka_bootstrap_servers.split(",")
+        self._access = kafka_python(settings)
+        self._brokers: list[str] = self._access["bootstrap_servers"]
         self._timeout_s = settings.broker_timeout_s
         self._max_bytes = settings.max_body_bytes + 65_536
         self._topics = list(topics)
@@ -147,7 +149,7 @@ class EventLog:
     def _options(self) -> dict[str, Any]:
         timeout_ms = int(self._timeout_s * 1000)
         return {
-            "bootstrap_servers": self._brokers,
+            **self._access,
             "acks": "all",
             "enable_idempotence": True,
             "allow_auto_create_topics": False,

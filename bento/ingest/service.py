@@ -29,7 +29,7 @@ class Ingest:
 
     def __init__(self) -> None:
         settings = load_settings()
-        setup_logging("ingest", settings.log_level)
+        setup_logging("ingest", settings)
         for chatty in ("kafka", "uvicorn.access"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
         topics = [settings.topic_events, settings.topic_catalog, settings.topic_profiles]

@@ -23,6 +23,7 @@ from bento.recommender.ask import Floats, Json
 from bento.recommender.breaker import Breaker
 from bento.recommender.metrics import Metrics
 from feature_repo.events import pseudonym
+from infra.kafka import librdkafka
 from infra.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class Impressions:
     def _run(self) -> None:
         producer = Producer(
             {
-                "bootstrap.servers": self._settings.kafka_bootstrap_servers,
+                **librdkafka(self._settings),
                 "client.id": "freshet-recommender",
                 "compression.type": "lz4",
                 "linger.ms": 50,

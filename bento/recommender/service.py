@@ -50,7 +50,7 @@ class Recommender:
 
     def __init__(self) -> None:
         settings = load_settings()
-        setup_logging("recommender", settings.log_level)
+        setup_logging("recommender", settings)
         # Without a handler uvicorn does not even word its lines.
         logging.getLogger("uvicorn.access").handlers = []
         logging.getLogger("uvicorn.access").propagate = False

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from bento.console import vitals
 from bento.console.schemas import VitalsAnswer
-from bento.console.vitals import NAMES, Vitals, targets
+from bento.console.vitals import NAMES, Vitals
 from bento.ingest.metrics import IngestMetrics
 from bento.recommender.metrics import Metrics
 from flows.outcome_metrics import OutcomeMetrics
@@ -53,7 +53,7 @@ class System:
         self.ingest, self.recommender, self.outcomes = IngestMetrics(), Metrics(), OutcomeMetrics()
         self.stream = [StreamMetrics(), StreamMetrics()]
         registries = [self.ingest, self.recommender, *self.stream, self.outcomes]
-        urls = [url for urls in targets(self.settings).values() for url in urls]
+        urls = [url for urls in self.settings.metrics_urls().values() for url in urls]
         self.pages = {
             httpx.URL(url).port: MetricsPage(part.registry) for url, part in zip(urls, registries, strict=True)
         }

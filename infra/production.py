@@ -1,0 +1,121 @@
+"""What production mode refuses to start with: plain text over the network, and secrets that are none."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+URLS = (
+    "redis_url",
+    "database_url",
+    "event_store_url",
+    "mlflow_tracking_uri",
+    "prefect_api_url",
+    "feast_registry",
+    "ingest_url",
+    "recommender_url",
+    "otlp_endpoint",
+)
+FAMILIAR = frozenset(
+    {"admin", "changeme", "default", "example", "freshet", "guest", "mongo", "mongodb", "pass", "passw0rd"}
+    | {"password", "postgres", "redis", "root", "secret", "test"}
+)
+"""Passwords that anybody tries first."""
+
+SHORTEST_PASSWORD, SHORTEST_KEY, SHORTEST_SECRET = 8, 20, 32
+"""Characters. The last is HS256's own bound (RFC 7518, section 3.2)."""
+
+GUESSABLE = f"one that anybody tries first, or shorter than {SHORTEST_PASSWORD} characters"
+
+
+def refusals(settings: Settings) -> list[str]:
+    """Why these settings are none for production: a sentence each, with the variable and the fix; empty: they are."""
+    return [*_plain(settings), *_weak(settings), *_open(settings)]
+
+
+def _plain(settings: Settings) -> Iterator[str]:
+    name = _variable
+    for field in URLS:
+        url: str = getattr(settings, field)
+        if "://" in url and not _encrypted(url) and (host := _exposed(settings, [urlsplit(url).hostname or ""])):
+            yield f"{name(field)} goes to {host} without TLS; {_fix(url)}, or name the host in FRESHET_PLAIN_HOSTS"
+    brokers = [broker.rpartition(":")[0] for broker in settings.kafka_bootstrap_servers.split(",")]
+    if not settings.kafka_security_protocol.endswith("SSL") and (host := _exposed(settings, brokers)):
+        yield (
+            f"KAFKA_BOOTSTRAP_SERVERS goes to {host} without TLS; set FRESHET_KAFKA_SECURITY_PROTOCOL to SSL or "
+            "SASL_SSL, or name the host in FRESHET_PLAIN_HOSTS"
+        )
+
+
+def _weak(settings: Settings) -> Iterator[str]:
+    for field in URLS:
+        parts = urlsplit(getattr(settings, field))
+        if parts.password is not None and _guessable(unquote(parts.password), unquote(parts.username or "")):
+            yield f"{_variable(field)}: its password is {GUESSABLE}"
+    if settings.kafka_password and _guessable(settings.kafka_password, settings.kafka_username):
+        yield f"FRESHET_KAFKA_PASSWORD is {GUESSABLE}"
+    for field, shortest in (("admin_key", SHORTEST_KEY), ("user_token_secret", SHORTEST_SECRET)):
+        secret: str = getattr(settings, field)
+        if 0 < len(secret) < shortest:
+            yield f"{_variable(field)} is shorter than {shortest} characters; openssl rand -hex 32 makes one"
+
+
+def _open(settings: Settings) -> Iterator[str]:
+    if "*" in settings.cors_origins:
+        yield "FRESHET_CORS_ORIGINS lets every page of the web in; name the origins of your own pages"
+
+
+def _guessable(password: str, user: str) -> bool:
+    return len(password) < SHORTEST_PASSWORD or password.lower() in FAMILIAR or password == user
+
+
+def _encrypted(url: str) -> bool:
+    parts = urlsplit(url)
+    said = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    scheme = parts.scheme.partition("+")[0]
+    if scheme == "mongodb":
+        tls = said.get("tls", said.get("ssl", "true" if parts.scheme == "mongodb+srv" else "false"))
+        return tls == "true"
+    if scheme in ("postgres", "postgresql"):
+        return said.get("sslmode") in ("require", "verify-ca", "verify-full") or "host" in said
+    return scheme in ("https", "rediss", "file", "sqlite")
+
+
+def _fix(url: str) -> str:
+    scheme = urlsplit(url).scheme.partition("+")[0]
+    return {
+        "http": "use https://",
+        "redis": "use rediss://",
+        "mongodb": "add tls=true",
+        "postgresql": "add sslmode=verify-full",
+    }.get(scheme, "use TLS")
+
+
+def _exposed(settings: Settings, hosts: list[str]) -> str | None:
+    """The first of these hosts to which plain text is not meant to go."""
+    allowed = [host.strip() for host in settings.plain_hosts.split(",") if host.strip()]
+    for host in hosts:
+        named = any(host == name or (name.startswith(".") and host.endswith(name)) for name in allowed)
+        if not named and not _is_this_machine(host):
+            return host
+    return None
+
+
+def _is_this_machine(host: str) -> bool:
+    if host in ("", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _variable(field: str) -> str:
+    from infra.settings import variable
+
+    return variable(field)
