@@ -179,7 +179,7 @@ def dead_letters(settings: Settings, metrics: FlowMetrics) -> Sink[DeadLetter]:
     """The dead-letter topic: the original bytes, with reason and origin in the headers."""
 
     def connect() -> Write[DeadLetter]:
-        producer = Producer(librdkafka(settings, acks="all", message_timeout_ms=10_000))
+        producer = Producer(librdkafka(settings) | {"acks": "all", "message.timeout.ms": 10_000})
 
         def write(letters: list[DeadLetter]) -> None:
             failures: list[Any] = []

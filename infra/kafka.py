@@ -7,13 +7,8 @@ from typing import Any
 from infra.settings import Settings
 
 
-def librdkafka(settings: Settings, **options: Any) -> dict[str, Any]:
-    """The configuration of a confluent-kafka client.
-
-    Args:
-        settings: kafka_*.
-        options: more of it, ``_`` for ``.``: ``acks="all"``, ``message_timeout_ms=1000``.
-    """
+def librdkafka(settings: Settings) -> dict[str, Any]:
+    """The configuration of a confluent-kafka client that says where the brokers are, and as whom it comes."""
     said: dict[str, Any] = {"bootstrap.servers": settings.kafka_bootstrap_servers}
     if settings.kafka_security_protocol != "PLAINTEXT":
         said["security.protocol"] = settings.kafka_security_protocol
@@ -23,11 +18,11 @@ def librdkafka(settings: Settings, **options: Any) -> dict[str, Any]:
         said["sasl.mechanism"] = settings.kafka_sasl_mechanism
         said["sasl.username"] = settings.kafka_username
         said["sasl.password"] = settings.kafka_password
-    return said | {name.replace("_", "."): value for name, value in options.items()}
+    return said
 
 
 def kafka_python(settings: Settings) -> dict[str, Any]:
-    """The arguments of a kafka-python client that say where the brokers are, and as whom it comes."""
+    """The same as the arguments of a kafka-python client."""
     said: dict[str, Any] = {"bootstrap_servers": settings.kafka_bootstrap_servers.split(",")}
     if settings.kafka_security_protocol != "PLAINTEXT":
         said["security_protocol"] = settings.kafka_security_protocol

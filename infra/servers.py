@@ -104,7 +104,7 @@ def _kafka_healthy(settings: Settings) -> bool:
     from infra.kafka import librdkafka
 
     try:
-        return bool(AdminClient(librdkafka(settings, log_level=0)).list_topics(timeout=2).brokers)
+        return bool(AdminClient(librdkafka(settings) | {"log_level": 0}).list_topics(timeout=2).brokers)
     except KafkaException:
         return False
 

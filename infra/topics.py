@@ -30,7 +30,7 @@ def ensure_topics(settings: Settings, timeout_s: float = 10.0) -> list[str]:
     from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.admin import AdminClient, NewTopic
 
-    admin = AdminClient(librdkafka(settings, log_level=0))
+    admin = AdminClient(librdkafka(settings) | {"log_level": 0})
     try:
         existing = admin.list_topics(timeout=timeout_s).topics
     except KafkaException as error:
@@ -52,7 +52,7 @@ def retention(settings: Settings, topics: Sequence[str], timeout_s: float = 5.0)
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient, ConfigResource
 
-    admin = AdminClient(librdkafka(settings, log_level=0))
+    admin = AdminClient(librdkafka(settings) | {"log_level": 0})
     asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
     kept = {}
     for resource, told in admin.describe_configs(asked, request_timeout=timeout_s).items():
