@@ -91,6 +91,12 @@ class Settings(BaseSettings):
     # Where Freshet's own processes are, for each other. Empty: on this machine, on the ports below.
     ingest_url: str = Field("", description="ingest, as the page's service and `load` reach it, http[s]://host:port")
     recommender_url: str = Field("", description="the recommender, as the page's service reaches it")
+    ingest_metrics_urls: str = Field(
+        "",
+        description="pages of metrics of ingest's processes, comma separated; a host name stands for all its "
+        "addresses; empty: below FRESHET_INGEST_URL",
+    )
+    recommender_metrics_urls: str = Field("", description="the same of the recommender's")
     stream_metrics_urls: str = Field(
         "", description="pages of metrics of the dataflow's processes, http://host:port/metrics, comma separated"
     )
@@ -119,6 +125,7 @@ class Settings(BaseSettings):
     stream_metrics_port: int = Field(9101, ge=0, le=65535, description="Prometheus metrics of the dataflow")
     outcomes_metrics_port: int = Field(9121, ge=0, le=65535, description="Prometheus metrics of what lists led to")
 
+    # Data
     dataset: str = Field(
         "ml-100k",
         validation_alias="DATASET",
@@ -305,6 +312,7 @@ class Settings(BaseSettings):
         False, description="training takes the feature values that were served, where it has them, beside joined ones"
     )
 
+    # Bundles and their training
     bundle_dir: Path | None = Field(None, description="serve this bundle instead of the registry's (for built bentos)")
     retriever_epochs: int = Field(
         8, gt=0, description="passes of the retriever over the training events; half as many of more than 300,000"
@@ -363,12 +371,11 @@ class Settings(BaseSettings):
         """Part of the system -> the pages of metrics of its processes."""
         first = self.stream_metrics_port
         stream = [f"http://{self.host}:{port}/metrics" for port in range(first, first + self.stream_processes)]
-        told = [url.strip() for url in self.stream_metrics_urls.split(",") if url.strip()]
         outcomes = self.outcomes_metrics_url or f"http://{self.host}:{self.outcomes_metrics_port}/metrics"
         return {
-            "ingest": [f"{self.service_url('ingest')}/metrics"],
-            "recommender": [f"{self.service_url('recommender')}/metrics"],
-            "stream": told or stream,
+            "ingest": _listed(self.ingest_metrics_urls) or [f"{self.service_url('ingest')}/metrics"],
+            "recommender": _listed(self.recommender_metrics_urls) or [f"{self.service_url('recommender')}/metrics"],
+            "stream": _listed(self.stream_metrics_urls) or stream,
             "outcomes": [outcomes],
         }
 
@@ -437,6 +444,10 @@ class Settings(BaseSettings):
         registry_type = "sql" if "://" in self.feast_registry else "file"
         feast = {"FEAST_REGISTRY": self.feast_registry, "FEAST_REGISTRY_TYPE": registry_type}
         return values | feast | {"FEAST_REDIS": self.feast_redis}
+
+
+def _listed(urls: str) -> list[str]:
+    return [url.strip() for url in urls.split(",") if url.strip()]
 
 
 def secret_variables() -> frozenset[str]:

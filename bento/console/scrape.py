@@ -6,7 +6,8 @@ Counters only go up, until their process starts anew at 0; buckets are cumulativ
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,6 +23,11 @@ class Key(NamedTuple):
 
 
 Values = dict[Key, float]
+
+Gauges = Mapping[str, Callable[[float, float], float]]
+"""Name -> what makes one value of two processes', where that is no sum."""
+
+SUMS: Gauges = MappingProxyType({})
 
 
 def parse(text: str, names: frozenset[str]) -> Values:
@@ -71,13 +77,22 @@ def largest(values: Mapping[Key, float], name: str) -> float:
     return max((value for key, value in values.items() if key.name == name), default=0.0)
 
 
-def added(parts: Iterable[Mapping[Key, float]]) -> Values:
-    """The sum of each series over several mappings."""
+def added(parts: Iterable[Mapping[Key, float]], gauges: Gauges = SUMS) -> Values:
+    """The sum of each series over several mappings.
+
+    Args:
+        gauges: those that are added otherwise.
+    """
     found: Values = {}
     for part in parts:
         for key, value in part.items():
-            found[key] = found.get(key, 0.0) + value
+            before = found.get(key)
+            found[key] = value if before is None else gauges.get(key.name, _sum)(before, value)
     return found
+
+
+def _sum(one: float, other: float) -> float:
+    return one + other
 
 
 def quantile(q: float, values: Mapping[Key, float], histogram: str, **labels: str) -> float | None:

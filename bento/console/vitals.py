@@ -12,21 +12,19 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 
 from bento.console import schemas
-from bento.console.scrape import Values, added, by_label, increase, largest, parse, quantile, total
+from bento.console.parts import NOTHING, TIMEOUT_S, Part, Sample
+from bento.console.scrape import Values, added, by_label, largest, quantile, total
 from infra.settings import Settings
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 2.0
 """Between two samples."""
-
-TIMEOUT_S = 1.0
-"""Longest wait for a service's metrics."""
 
 SHORT, LONG = 5, 150
 """Samples that quantiles and the share of fallbacks look back over, and those that are kept: 10 s and 5 minutes."""
@@ -52,62 +50,10 @@ NAMES = frozenset(
 ) | {STREAM_EVENTS, LAG, LAG_S, REBUILDING, *DEAD.values()}
 """What is read of all that the services tell."""
 
+GAUGES = {ITEMS: min, DEPENDENCIES: min, LAG_S: max}
+"""What is no sum over processes: the fewest items, up where all say so, the longest lag."""
+
 SERIES: tuple[str, ...] = tuple(schemas.VitalSeries.model_fields)
-
-
-class Sample(NamedTuple):
-    """What a part of the system says at one moment, all its processes together.
-
-    Attributes:
-        values: as they are now; None: not every process could be read.
-        grown: the increase since the sample before; None: there is none to compare with.
-        over_s: time that it took to grow.
-        error: why there are no values.
-    """
-
-    values: Values | None
-    grown: Values | None = None
-    over_s: float = 0.0
-    error: str | None = None
-
-
-NOTHING = Sample(None, error="not asked yet")
-
-
-class Page:
-    """The metrics of one process."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._last: tuple[float, Values] | None = None
-
-    async def sample(self, client: httpx.AsyncClient) -> Sample:
-        """Read it. What goes wrong is told in the sample."""
-        try:
-            async with asyncio.timeout(TIMEOUT_S):  # httpx' own begins anew with every piece that comes
-                answer = await client.get(self.url)
-            answer.raise_for_status()
-            values = parse(answer.text, NAMES)
-        except (httpx.HTTPError, TimeoutError, ValueError) as error:
-            return Sample(None, error=f"{self.url}: {str(error) or type(error).__name__}")
-        now, before = time.monotonic(), self._last
-        self._last = (now, values)
-        if before is None:
-            return Sample(values)
-        return Sample(values, increase(before[1], values), now - before[0])
-
-
-def together(samples: list[Sample]) -> Sample:
-    """Several processes of one part as one: a part that only partly answers says nothing."""
-    errors = [sample.error for sample in samples if sample.error]
-    if errors:
-        return Sample(None, error="; ".join(errors))
-    values = added(sample.values or {} for sample in samples)
-    if any(sample.grown is None for sample in samples):
-        return Sample(values)
-    # One that was away has grown for longer than the others: a rate is rather too low then than far too high.
-    over_s = max(sample.over_s for sample in samples)
-    return Sample(values, added(sample.grown or {} for sample in samples), over_s)
 
 
 class Vitals:
@@ -118,10 +64,10 @@ class Vitals:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._pages = {name: [Page(url) for url in urls] for name, urls in settings.metrics_urls().items()}
+        self._parts = {name: Part(urls, NAMES, GAUGES) for name, urls in settings.metrics_urls().items()}
         self._history: deque[dict[str, Sample]] = deque(maxlen=LONG)
         self._curves: deque[tuple[int, dict[str, float | None]]] = deque(maxlen=LONG)
-        self._answer = self._answered(dict.fromkeys(self._pages, NOTHING))
+        self._answer = self._answered(dict.fromkeys(self._parts, NOTHING))
 
     async def run(self) -> None:
         """Sample until cancelled."""
@@ -135,9 +81,8 @@ class Vitals:
 
     async def sample(self, client: httpx.AsyncClient) -> None:
         """Ask all services, at the same time, and keep what they say."""
-        asked = [[page.sample(client) for page in pages] for pages in self._pages.values()]
-        found = iter(await asyncio.gather(*(each for part in asked for each in part)))
-        sample = {name: together([next(found) for _ in pages]) for name, pages in self._pages.items()}
+        found = await asyncio.gather(*(part.sample(client) for part in self._parts.values()))
+        sample = dict(zip(self._parts, found, strict=True))
         self._history.append(sample)
         self._curves.append((time.time_ns() // 1_000_000, curve_values(self._last(SHORT))))
         self._answer = self._answered(sample)
@@ -161,9 +106,8 @@ class Vitals:
         return answer.model_dump_json().encode()
 
     def _told(self, sample: Mapping[str, Sample]) -> Iterator[tuple[str, schemas.Target]]:
-        for name, pages in self._pages.items():
-            url = " ".join(page.url for page in pages)
-            yield name, schemas.Target(up=sample[name].error is None, url=url, error=sample[name].error)
+        for name, part in self._parts.items():
+            yield name, schemas.Target(up=sample[name].error is None, url=part.url, error=sample[name].error)
 
 
 def curve_values(history: list[dict[str, Sample]]) -> dict[str, float | None]:

@@ -19,7 +19,7 @@ LOADING_S = 240
 
 
 @contextmanager
-def served(app: Any, port: int = 0, life: Any = None) -> Iterator[int]:
+def served(app: Any, port: int = 0, life: Any = None, host: str = "127.0.0.1") -> Iterator[int]:
     """An ASGI application behind uvicorn; the port.
 
     Args:
@@ -27,6 +27,7 @@ def served(app: Any, port: int = 0, life: Any = None) -> Iterator[int]:
     """
     config = uvicorn.Config(
         app,
+        host=host,
         port=port,
         log_level="critical",
         lifespan="auto" if life is None else "off",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from bento.console.parts import NOTHING, Sample, together
 from bento.console.scrape import increase, parse
-from bento.console.vitals import NAMES, NOTHING, Sample, curve_values, shares, together, totals
+from bento.console.vitals import GAUGES, NAMES, curve_values, shares, totals
 
 PARTS = ("ingest", "recommender", "stream", "outcomes")
 
@@ -112,6 +113,23 @@ def test_several_processes_are_one_part_or_none() -> None:
     both = together([Sample(one, one, 2.0), Sample(other, other, 60.0)])
     assert both.values == both.grown == one | other
     assert both.over_s == 60.0, "one that was away has grown for longer: no false peak"
-    assert together([Sample(one, one, 2.0), Sample(other)]).grown is None
+    new = together([Sample(one, one, 2.0), Sample(other)])
+    assert (new.values, new.grown) == (one | other, one), "what it has counted before was not now"
+    assert together([Sample(one), Sample(other)]).grown is None
     gone = together([Sample(one, one, 2.0), Sample(None, error="a: refused"), Sample(None, error="b: too")])
     assert (gone.values, gone.error) == (None, "a: refused; b: too")
+
+
+def test_gauges_of_several_processes_are_no_sums() -> None:
+    one, other = (
+        parse(
+            f"freshet_recommender_item_table_items {items}\n"
+            f'freshet_recommender_dependency_up{{dependency="redis"}} {up}\n'
+            f"freshet_recommender_shed_total 1\n",
+            NAMES,
+        )
+        for items, up in ((60, 1), (61, 0))
+    )
+    nothing = dict.fromkeys(PARTS, NOTHING)
+    told = totals(nothing | {"recommender": together([Sample(one), Sample(other)], GAUGES)})
+    assert (told["items"], told["dependencies"], told["shed_total"]) == (60, {"redis": False}, 2)

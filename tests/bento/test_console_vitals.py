@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from bento.console import vitals
+from bento.console import parts
 from bento.console.schemas import VitalsAnswer
 from bento.console.vitals import NAMES, Vitals
 from bento.ingest.metrics import IngestMetrics
@@ -86,7 +87,7 @@ def sampling(settings: Settings) -> Iterator[Callable[[], dict[str, Any]]]:
     """A function that takes a sample and gives the answer."""
     looked = Vitals(settings)
     with asyncio.Runner() as runner:
-        client = httpx.AsyncClient(timeout=vitals.TIMEOUT_S, trust_env=False)
+        client = httpx.AsyncClient(timeout=parts.TIMEOUT_S, trust_env=False)
 
         def sample() -> dict[str, Any]:
             runner.run(looked.sample(client))
@@ -164,6 +165,66 @@ def test_a_part_that_is_away_leaves_a_gap_and_comes_back(system: System) -> None
         assert [value is None for _, value in back["series"]["events_per_s"]] == [True, False, True, False]
 
 
+class Names:
+    """Leads a name to addresses, as a headless Service does; other names go to the system."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        self.addresses: list[str] = []
+        system = socket.getaddrinfo
+
+        def look_up(host: str, *rest: Any, **more: Any) -> Any:
+            if host != name:
+                return system(host, *rest, **more)
+            if not self.addresses:
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            return [found for address in self.addresses for found in system(address, *rest, **more)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        monkeypatch.setattr(parts, "RESOLVED_S", 0.0)
+
+
+def test_a_name_stands_for_every_process_behind_it(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    names, port = Names(monkeypatch, "pods.example"), system.settings.recommender_port
+    settings = system.settings.model_copy(
+        update={"recommender_metrics_urls": f"http://pods.example:{port}/metrics"},
+    )
+    other = Metrics()
+    with served(MetricsPage(other.registry), port=port, host="127.0.0.2"), sampling(settings) as sample:
+        nobody = sample()["current"]["targets"]["recommender"]
+        assert nobody["up"] is False and "pods.example leads to no address" in nobody["error"]
+        names.addresses = ["127.0.0.1"]
+        system.recommender.shed.labels("queue").inc(3)
+        other.shed.labels("queue").inc(40)
+        assert sample()["current"]["shed_total"] == 3
+        names.addresses.append("127.0.0.2")  # scaled up
+        assert sample()["current"]["shed_total"] == 43
+        system.recommender.count("/recommend", 200, 0.004)
+        for _ in range(9):
+            other.count("/recommend", 200, 0.004)
+        both = sample()["current"]
+        assert both["requests_per_s"] > 0
+        assert both["targets"]["recommender"] == {"up": True, "url": settings.recommender_metrics_urls, "error": None}
+        names.addresses.remove("127.0.0.1")  # scaled down
+        other.count("/recommend", 200, 0.004)
+        gone = sample()["current"]
+        assert (gone["shed_total"], gone["targets"]["recommender"]["up"]) == (40, True)
+        assert gone["requests_per_s"] > 0, "no gap, and none of the counters has jumped"
+
+
+def test_a_name_server_that_is_away_changes_nothing(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = Names(monkeypatch, "pods.example")
+    port = system.settings.ingest_port
+    with sampling(system.settings.model_copy(update={"ingest_url": f"http://pods.example:{port}"})) as sample:
+        names.addresses = ["127.0.0.1"]
+        assert sample()["current"]["targets"]["ingest"]["up"] is True
+
+        def away(*_: Any, **__: Any) -> None:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+        monkeypatch.setattr(socket, "getaddrinfo", away)
+        assert sample()["current"]["targets"]["ingest"]["up"] is True
+
+
 def test_half_a_stream_says_nothing(system: System) -> None:
     second = system.settings.stream_metrics_port + 1
     with sampling(system.settings) as sample:
@@ -193,7 +254,7 @@ def test_a_page_that_makes_no_sense_is_away(system: System, status: int, text: s
 
 
 def test_a_page_that_drips_holds_nobody_up(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vitals, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(parts, "TIMEOUT_S", 0.5)
     port = system.settings.ingest_port
     ended: list[bool] = []
 

@@ -153,3 +153,5 @@ def test_services_are_where_they_are_said_to_be() -> None:
     assert there.service_url("ingest") == "https://in.example"
     assert there.metrics_urls()["ingest"] == ["https://in.example/metrics"]
     assert there.metrics_urls()["stream"] == ["http://a:1/metrics", "http://b:1/metrics"]
+    pods = "http://in-pods:1/metrics"
+    assert load_settings(ingest_url="https://in.example", ingest_metrics_urls=pods).metrics_urls()["ingest"] == [pods]
