@@ -27,7 +27,7 @@ PYTHON = {
     "ingest": ["bento.ingest.service"],
     "recommender": ["bento.recommender.service"],
     "console": ["bento.console.__main__"],
-    "stream": ["flows.stream", "flows.outcomes", "flows.eraser", "infra.topics"],
+    "stream": ["flows.stream", "flows.cluster", "flows.outcomes", "flows.eraser", "infra.topics"],
     "flows": [
         each["entrypoint"].rpartition(".")[0]
         for each in yaml.safe_load((ROOT / "flows" / "prefect.yaml").read_text())["deployments"]
