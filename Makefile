@@ -23,7 +23,7 @@ ifdef FRESHET_HOME
 export FRESHET_HOME
 endif
 
-.PHONY: help setup frontend tools demo demo-lifecycle up down status load train rollback bench bench-quality bench-serving bench-serving-faults bench-faults test lint lock clean
+.PHONY: help setup frontend tools demo demo-lifecycle up down status trace load train rollback bench bench-quality bench-serving bench-serving-faults bench-faults test lint docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -62,6 +62,9 @@ status: setup ## what runs, as a table
 # The running stack's URLs, where there is one.
 STACK = $(if $(FRESHET_HOME),$(FRESHET_HOME),.local)/env
 IN_STACK = if [ -f $(STACK) ]; then . $(abspath $(STACK)); fi;
+
+trace: setup ## one click through the running stack: what each part did of it, and when
+	@$(IN_STACK) $(BIN)/python -m infra.follow $(USER_ID)
 
 load: setup ## load DATASET (default: MovieLens-100K) into the running stack
 	@$(IN_STACK) $(BIN)/python -m flows.load
@@ -110,6 +113,11 @@ lint: setup $(MODULES) ## style, types, and the four floors
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(NPM) run check
+
+docs: setup ## write what code says of itself: .env.example, docs/openapi, docs/reference
+	@$(BIN)/python -m infra.settings > .env.example.new && mv .env.example.new .env.example
+	@$(BIN)/python -m bento.openapi
+	@$(BIN)/python -m docs.reference
 
 # Pins stay as they are unless pyproject.toml asks otherwise; `make lock UPGRADE=--upgrade` moves them.
 # Torch is pinned without a build, and its CUDA libraries are left out: a CPU wheel satisfies the pin
