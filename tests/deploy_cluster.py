@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
+import hcl2
 import yaml
 
 from infra.settings import ROOT
+
+PASSWORD = "Pl/usible+0123456789abcdefghijklmnopqrstuvwxyz="
+"""As Azure's keys are: with characters that mean something in a URL."""
+
+KINDS = {
+    "fqdn": "psql.example",
+    "hostname": "redis.example",
+    "port": "10000",
+    "name": "mongo",
+    "primary_connection_string": f"Endpoint=sb://evh.example/;SharedAccessKeyName=freshet;SharedAccessKey={PASSWORD}",
+    "primary_access_key": PASSWORD,
+    "result": PASSWORD.translate(dict.fromkeys(b"/+=")),
+    "value": PASSWORD.translate(dict.fromkeys(b"/+=")),
+}
+"""Attribute of a resource -> what Azure could say."""
 
 K8S = ROOT / "infra" / "k8s"
 NAME = "app.kubernetes.io/name"
@@ -25,6 +44,9 @@ CLIENTS = [
     ("page", "recommender-canary", "http"),
     ("page", "console", "http"),
     ("worker", "ingest", "http"),
+    ("console", "ingest", "http"),
+    ("console", "recommender-canary", "http"),
+    ("console", "outcomes", "metrics"),
     ("console", "stream", "metrics"),
     ("console", "recommender", "http"),
     ("recommender", "mlflow", "http"),
@@ -61,6 +83,62 @@ def of_kind(overlay: str, *kinds: str) -> list[Object]:
 
 def named(overlay: str, kind: str, name: str) -> Object:
     (found,) = [each for each in of_kind(overlay, kind) if each["metadata"]["name"] == name]
+    return found
+
+
+def printed() -> dict[str, dict[str, str]]:
+    """Secret -> key -> value of the local overlay, as its script makes them."""
+    script = K8S / "overlays" / "local" / "secrets.sh"
+    made = subprocess.run(["/bin/sh", script], capture_output=True, text=True, check=True).stdout
+    return {s["metadata"]["name"]: s["stringData"] for s in yaml.safe_load_all(made) if s["kind"] == "Secret"}
+
+
+def from_vault() -> dict[str, dict[str, str]]:
+    """Secret -> key -> value of the Azure overlay, as Terraform writes them, with Azure's part made up."""
+    parsed = [hcl2.loads(path.read_text()) for path in sorted((ROOT / "infra" / "terraform").glob("*.tf"))]
+    local = {name: value for each in parsed for block in each.get("locals", []) for name, value in block.items()}
+    kept = {
+        body["name"].strip('"'): _filled(body["value_wo"].strip('"'), local)
+        for each in parsed
+        for block in each.get("resource", [])
+        for kind, named_ones in block.items()
+        if kind.strip('"') == "azurerm_key_vault_secret"
+        for body in named_ones.values()
+    }
+    return {
+        each["spec"]["target"]["name"]: {
+            data["secretKey"]: kept[data["remoteRef"]["key"]] for data in each["spec"]["data"]
+        }
+        for each in of_kind("azure", "ExternalSecret")
+    }
+
+
+def _filled(text: str, local: Mapping[str, str]) -> str:
+    return re.sub(r"\$\{([^{}]+)\}", lambda found: _value(found[1], local), text)
+
+
+def _value(expression: str, local: Mapping[str, str]) -> str:
+    if call := re.fullmatch(r"(\w+)\((.+)\)", expression):
+        inside = _value(call[2], local)
+        return {"sha256": hashlib.sha256(inside.encode()).hexdigest(), "urlencode": quote_plus(inside)}[call[1]]
+    if expression.startswith("local."):
+        return _filled(local[expression.removeprefix("local.")].strip('"'), local)
+    return KINDS[expression.rpartition(".")[2]]
+
+
+def environment(overlay: str, container: Object, secrets: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """The variables of a container, but what only the cluster knows."""
+    found: dict[str, str] = {}
+    for source in container.get("envFrom", []):
+        if reference := source.get("configMapRef"):
+            found |= named(overlay, "ConfigMap", reference["name"])["data"]
+        else:
+            found |= secrets[source["secretRef"]["name"]]
+    for variable in container.get("env", []):
+        if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
+            found[variable["name"]] = secrets[reference["name"]][reference["key"]]
+        elif "value" in variable:
+            found[variable["name"]] = variable["value"]
     return found
 
 

@@ -28,6 +28,6 @@ COPY bento/*.py bento/
 COPY bento/console/*.py bento/console/
 USER 10001:10001
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/api/console/health', timeout=2)"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/api/console/ready', timeout=4)"]
 CMD ["python", "-m", "bento.console"]

@@ -39,6 +39,11 @@ ephemeral "random_password" "admin" {
   special = false
 }
 
+ephemeral "random_password" "load" {
+  length  = 48
+  special = false
+}
+
 resource "azurerm_key_vault_secret" "postgres" {
   name             = "postgres-password"
   key_vault_id     = azurerm_key_vault.this.id
@@ -61,6 +66,29 @@ resource "azurerm_key_vault_secret" "admin_key" {
   value_wo_version = var.secrets_version
 
   depends_on = [azurerm_role_assignment.vault_writer]
+}
+
+# What `load` sends to ingest by, and the file by which ingest knows it. Whoever adds lines to that file does so in
+# Key Vault; they stay until secrets_version is raised.
+resource "azurerm_key_vault_secret" "load_key" {
+  name             = "load-key"
+  key_vault_id     = azurerm_key_vault.this.id
+  value_wo         = ephemeral.random_password.load.result
+  value_wo_version = var.secrets_version
+
+  depends_on = [azurerm_role_assignment.vault_writer]
+}
+
+ephemeral "azurerm_key_vault_secret" "load_key" {
+  name         = azurerm_key_vault_secret.load_key.name
+  key_vault_id = azurerm_key_vault.this.id
+}
+
+resource "azurerm_key_vault_secret" "api_keys" {
+  name             = "api-keys"
+  key_vault_id     = azurerm_key_vault.this.id
+  value_wo         = "load ingest,read ${sha256(ephemeral.azurerm_key_vault_secret.load_key.value)}"
+  value_wo_version = var.secrets_version
 }
 
 locals {
@@ -104,7 +132,7 @@ resource "azurerm_key_vault_secret" "prefect_database_url" {
 resource "azurerm_key_vault_secret" "redis_url" {
   name             = "redis-url"
   key_vault_id     = azurerm_key_vault.this.id
-  value_wo         = "rediss://:${local.redis_key}@${local.redis_host}/0"
+  value_wo         = "rediss://:${urlencode(local.redis_key)}@${local.redis_host}/0"
   value_wo_version = var.secrets_version
 }
 
@@ -122,7 +150,7 @@ resource "azurerm_key_vault_secret" "event_store_url" {
   value_wo_version = var.secrets_version
 }
 
-# Event Hubs' user is "$ConnectionString", its password this.
+# Event Hubs' user is "$ConnectionString", its password this: FRESHET_KAFKA_USERNAME and _PASSWORD of the overlay.
 resource "azurerm_key_vault_secret" "kafka_password" {
   name             = "kafka-password"
   key_vault_id     = azurerm_key_vault.this.id

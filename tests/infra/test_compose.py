@@ -20,6 +20,8 @@ from infra.topics import topic_names
 
 FILE = ROOT / "infra" / "compose.yml"
 BESIDE = ROOT / "infra" / "compose"
+OPEN = {"FRESHET_MODE", "FRESHET_OTLP_ENDPOINT"}
+"""What else may be said from outside."""
 SECRETS = ("FRESHET_ADMIN_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "MONGO_PASSWORD", "GRAFANA_PASSWORD")
 OURS = {"stream", "outcomes", "eraser", "topics", "ingest", "recommender", "worker", "console", "feast", "deployments"}
 PARTS = {
@@ -43,7 +45,7 @@ def compose(*arguments: str, secrets: dict[str, str]) -> subprocess.CompletedPro
 @cache
 def project() -> dict[str, Any]:
     """The file with everything filled in and merged."""
-    done = compose("config", "--format", "json", secrets=dict.fromkeys(SECRETS, "0123abcd"))
+    done = compose("config", "--format", "json", secrets=dict.fromkeys(SECRETS, 6 * "0123abcd"))
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -70,7 +72,7 @@ def test_no_password_stands_in_the_file() -> None:
     ):
         assert value.startswith("${") and ":?" in value, name
     assert not re.search(r"://[\w]+:(?!\$\{\w+:\?)[^@\s]+@", FILE.read_text()), "a URL with a password of its own"
-    assert set(re.findall(r"\$\{(\w+)", FILE.read_text())) == set(SECRETS)
+    assert set(re.findall(r"\$\{(\w+)", FILE.read_text())) == set(SECRETS) | OPEN
 
 
 def test_secrets_are_made_once(tmp_path: Path) -> None:
@@ -87,13 +89,18 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
     assert made.read_text() == first
 
 
+@pytest.mark.parametrize("mode", ["local", "production"])
 @pytest.mark.parametrize("name", sorted(OURS))
-def test_every_variable_is_a_setting_and_holds_what_it_may(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_variable_is_a_setting_and_holds_what_it_may(
+    name: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     variables: dict[str, str] = services()[name]["environment"]
     others = {each for each in variables if each.startswith("PREFECT_WORKER_")} | FEAST
     assert set(variables) - others <= set(Settings.variables())
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
+    assert variables["FRESHET_MODE"] == "local"
+    monkeypatch.setenv("FRESHET_MODE", mode)
     settings = load_settings()
     assert not any(settings.is_embedded(field) for field in settings.embedded_urls())
     assert {each: settings.environment()[each] for each in FEAST} == {each: variables[each] for each in FEAST}
@@ -175,6 +182,18 @@ def test_prometheus_asks_every_part_where_it_answers() -> None:
     for job in jobs.values():
         for target in job["static_configs"][0]["targets"]:
             assert target.partition(":")[0] in {*services(), "127.0.0.1"}
+
+
+def test_the_parts_find_each_other() -> None:
+    for name in OURS:
+        variables = services()[name]["environment"]
+        for variable in ("FRESHET_INGEST_URL", "FRESHET_RECOMMENDER_URL", "FRESHET_OUTCOMES_METRICS_URL"):
+            part = variable.removeprefix("FRESHET_").partition("_")[0].lower()
+            assert variables[variable].startswith(f"http://{part}:{Settings.model_fields[PARTS[part]].default}")
+        stream = f"http://stream:{Settings.model_fields['stream_metrics_port'].default}/metrics"
+        assert variables["FRESHET_STREAM_METRICS_URLS"] == stream
+        collector = variables["FRESHET_OTLP_ENDPOINT"].removeprefix("http://").partition(":")
+        assert collector[0] in services() and collector[2] == "4318"
 
 
 def test_promtool_takes_the_configuration_with_the_rules(tmp_path: Path) -> None:

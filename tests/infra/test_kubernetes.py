@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-import subprocess
+from functools import cache
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
@@ -19,22 +22,28 @@ from deploy_cluster import (
     Object,
     built,
     containers,
+    environment,
+    from_vault,
     labels,
     may_reach,
     named,
     of_kind,
     pod,
     port_number,
+    printed,
     selects,
 )
 
+from infra.kafka import librdkafka
 from infra.servers import POOL
-from infra.settings import ROOT, Settings, load_settings
+from infra.settings import ROOT, Settings, SettingsError, load_settings
 
 OVERLAYS = ("local", "azure")
 VERSION = "1.34"
 WITHOUT_SCHEMA = {"ServiceMonitor", "ExternalSecret", "SecretStore", "Gateway", "HTTPRoute"}
 """Of operators: no validator carries their schemas. What they refer to is looked at below."""
+FEAST = {"FEAST_REDIS", "FEAST_REGISTRY_TYPE"}
+"""Which settings.environment() makes for feature_store.yaml."""
 OURS = {"ingest", "recommender", "recommender-canary", "stream", "outcomes", "eraser", "console", "worker", "page"}
 THEIRS = {"mlflow", "prefect"}
 PORTS = {
@@ -104,46 +113,81 @@ def test_images_are_pinned(overlay: str) -> None:
                 assert name.rpartition("/")[2] in recipes
 
 
-def test_settings_are_known_and_hold_what_they_may(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    (settings,) = [each["data"] for each in of_kind(overlay, "ConfigMap") if each["metadata"]["name"] != "databases"]
-    given = settings | _secrets(overlay)["freshet"]
-    assert set(given) - {"FEAST_REDIS", "FEAST_REGISTRY_TYPE"} <= set(Settings.variables())
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    loaded = load_settings()
-    assert not any(loaded.is_embedded(field) for field in loaded.embedded_urls())
-    assert given["FEAST_REGISTRY_TYPE"] == loaded.environment()["FEAST_REGISTRY_TYPE"]
-    assert loaded.topic_partitions >= workload(overlay, "stream")["spec"]["replicas"], "else some process has no work"
+@pytest.mark.parametrize("name", sorted(OURS - {"page"} | {"setup"}))
+def test_every_workloads_settings_are_known_and_fit_for_production(
+    overlay: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for container in containers(workload(overlay, name)):
+        given = environment(overlay, container, secrets_of(overlay))
+        assert set(given) - FEAST - {"BYTEWAX_ADDRESSES"} <= set(Settings.variables())
+        for variable, value in given.items():
+            monkeypatch.setenv(variable, value)
+        loaded = load_settings()
+        assert loaded.mode == "production"
+        assert not any(loaded.is_embedded(field) for field in loaded.embedded_urls())
+        assert {each: given[each] for each in FEAST} == {each: loaded.environment()[each] for each in FEAST}
+        replicas = workload(overlay, "stream")["spec"]["replicas"]
+        assert loaded.topic_partitions >= replicas, "else some process has no work"
+        monkeypatch.setenv("DATABASE_URL", re.sub(r":[^:@]+@", ":password@", given["DATABASE_URL"]))
+        with pytest.raises(SettingsError, match="DATABASE_URL"):
+            load_settings()
 
 
-def _secrets(overlay: str) -> dict[str, dict[str, str]]:
-    """Secret -> key -> a value; what Key Vault holds is not known here, but its form."""
+def test_every_client_of_event_hubs_says_who_it_is(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in environment(overlay, _only(overlay, "stream"), secrets_of(overlay)).items():
+        monkeypatch.setenv(variable, value)
+    said = librdkafka(load_settings())
     if overlay == "local":
-        printed = subprocess.run(
-            ["/bin/sh", K8S / "overlays" / "local" / "secrets.sh"], capture_output=True, text=True, check=True
-        ).stdout
-        return {s["metadata"]["name"]: s["stringData"] for s in yaml.safe_load_all(printed) if s["kind"] == "Secret"}
-    forms = {
-        "REDIS_URL": "rediss://:key@host:10000/0",
-        "DATABASE_URL": "postgresql://user:key@host:5432/freshet?sslmode=verify-full",
-        "EVENT_STORE_URL": "mongodb://user:key@host/freshet?tls=true",
-        "FEAST_REGISTRY": "postgresql+psycopg://user:key@host:5432/freshet",
-    }
-    return {
-        each["spec"]["target"]["name"]: {
-            data["secretKey"]: forms.get(data["secretKey"], "x") for data in each["spec"]["data"]
-        }
-        for each in of_kind(overlay, "ExternalSecret")
-    }
+        assert set(said) == {"bootstrap.servers"}
+    else:
+        assert (said["security.protocol"], said["sasl.mechanism"]) == ("SASL_SSL", "PLAIN")
+        assert said["sasl.username"] == "$ConnectionString", "so Event Hubs wants it"
+        assert said["sasl.password"].startswith("Endpoint=sb://")
+
+
+def test_services_know_the_key_that_load_sends(overlay: str) -> None:
+    sent = environment(overlay, _only(overlay, "worker"), secrets_of(overlay))["FRESHET_API_KEY"]
+    for name in ("ingest", "recommender", "recommender-canary", "console"):
+        container = _only(overlay, name)
+        file = Path(environment(overlay, container, secrets_of(overlay))["FRESHET_API_KEYS_FILE"])
+        (mount,) = [each for each in container["volumeMounts"] if each["mountPath"] == str(file.parent)]
+        assert "subPath" not in mount, "else a change would not come through"
+        (volume,) = [v for v in pod(workload(overlay, name))["spec"]["volumes"] if v["name"] == mount["name"]]
+        lines = secrets_of(overlay)[volume["secret"]["secretName"]][file.name].splitlines()
+        assert f"load ingest,read {hashlib.sha256(sent.encode()).hexdigest()}" in lines
+
+
+def test_the_console_reads_every_pod(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in environment(overlay, _only(overlay, "console"), secrets_of(overlay)).items():
+        monkeypatch.setenv(variable, value)
+    for part, urls in load_settings().metrics_urls().items():
+        (url,) = map(urlsplit, urls)
+        service = named(overlay, "Service", str(url.hostname))
+        assert service["spec"]["clusterIP"] == "None", "else one pod answers, each time another"
+        assert selects({"matchLabels": service["spec"]["selector"]}, labels(workload(overlay, part)))
+        assert url.port in {port["port"] for port in service["spec"]["ports"]}
+        assert url.port == port_number(workload(overlay, part), service["spec"]["ports"][-1]["targetPort"])
+
+
+def _only(overlay: str, name: str) -> Object:
+    (container,) = containers(workload(overlay, name))
+    return container
+
+
+@cache
+def secrets_of(overlay: str) -> dict[str, dict[str, str]]:
+    """Secret -> key -> value, as they could be."""
+    return printed() if overlay == "local" else from_vault()
 
 
 def test_every_reference_finds_its_object(overlay: str) -> None:
     maps = {each["metadata"]["name"] for each in of_kind(overlay, "ConfigMap")}
     claims = {each["metadata"]["name"] for each in of_kind(overlay, "PersistentVolumeClaim")}
-    secrets = _secrets(overlay)
+    secrets = secrets_of(overlay)
     for each in of_kind(overlay, *WORKLOADS):
         for volume in pod(each)["spec"].get("volumes", []):
             assert volume.get("configMap", {}).get("name") in maps | {None}
+            assert volume.get("secret", {}).get("secretName") in set(secrets) | {None}
             assert volume.get("persistentVolumeClaim", {}).get("claimName") in claims | {None}
         for container in containers(each):
             for source in container.get("envFrom", []):

@@ -2,7 +2,7 @@
 # Print the namespace and its secrets with new passwords, for `kubectl apply -f -`. Keep no copy; run it once.
 set -eu
 new() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
-postgres=$(new) redis=$(new) mongo=$(new) admin=$(new)
+postgres=$(new) redis=$(new) mongo=$(new) admin=$(new) load=$(new)
 cat <<END
 apiVersion: v1
 kind: Namespace
@@ -23,6 +23,18 @@ stringData:
   EVENT_STORE_URL: mongodb://freshet:$mongo@mongo:27017/freshet?authSource=admin
   FEAST_REGISTRY: postgresql+psycopg://freshet:$postgres@postgres:5432/freshet
   FRESHET_ADMIN_KEY: $admin
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: api-keys, namespace: freshet}
+stringData:
+  keys: |
+    load ingest,read $(printf %s "$load" | sha256sum | cut -d' ' -f1)
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: load, namespace: freshet}
+stringData: {FRESHET_API_KEY: "$load"}
 ---
 apiVersion: v1
 kind: Secret
