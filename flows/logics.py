@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
@@ -16,7 +17,7 @@ from feature_repo.admission import DIGEST_SIZE, Admission
 from feature_repo.events import Event, to_us
 from feature_repo.schema import ITEM_FEATURES, USER_FEATURES, USER_SEEN
 from feature_repo.state import ItemState, UserState
-from flows.messages import Arrival, DeadLetter, ErasedBefore, Forgotten, Refresh, RowRemoval, RowWrite
+from flows.messages import Arrival, DeadLetter, ErasedBefore, Forgotten, Refresh, RowRemoval, RowWrite, Trail
 
 FIELDS = {state: tuple(f.name for f in fields(state)) for state in (Admission, UserState, ItemState)}
 NOT_IN_AN_ID = "\0"
@@ -57,10 +58,11 @@ class UserLogic(StatefulBatchLogic[Arrival, UserUpdate, bytes]):
         self._admission, self._state = Admission(), UserState()
         (self._refreshed,) = _restore(snapshot, self._admission, self._state) or (False,)
         self._shown: Arrival | None = None
+        self._trails: tuple[Trail, ...] = ()
 
     def on_batch(self, values: list[Arrival]) -> tuple[Iterable[UserUpdate], bool]:
         update = UserUpdate()
-        self._shown = None
+        self._shown, self._trails = None, ()
         for arrival in values:
             if isinstance(arrival.message, Event):
                 self._take(arrival, update)
@@ -81,6 +83,8 @@ class UserLogic(StatefulBatchLogic[Arrival, UserUpdate, bytes]):
         if verdict == "new":
             self._state.apply(event)
             update.items.append(arrival)
+            if arrival.trail:
+                self._trails += (arrival.trail,)
             if not arrival.stored:
                 update.raw.append(event)
             if self._refreshed or not arrival.quiet:
@@ -110,7 +114,9 @@ class UserLogic(StatefulBatchLogic[Arrival, UserUpdate, bytes]):
     def _rows(self, last: Arrival) -> list[RowWrite]:
         user_id, as_of, logged_us = last.message.user_id, self._state.last_us, _news(last)
         return [
-            RowWrite(USER_FEATURES.name, user_id, self._state.row(), as_of, logged_us),
+            RowWrite(
+                USER_FEATURES.name, user_id, self._state.row(), as_of, logged_us, self._trails, _applied(self._trails)
+            ),
             RowWrite(USER_SEEN.name, user_id, self._state.seen_row(), as_of, logged_us),
         ]
 
@@ -127,9 +133,12 @@ class ItemLogic(StatefulBatchLogic[Arrival, RowWrite, bytes]):
 
     def on_batch(self, values: list[Arrival]) -> tuple[Iterable[RowWrite], bool]:
         shown: Arrival | None = None
+        trails: tuple[Trail, ...] = ()
         for arrival in values:
             if isinstance(arrival.message, Event):
                 self._state.apply(arrival.message)
+                if arrival.trail:
+                    trails += (arrival.trail,)
                 if self._refreshed or not arrival.quiet:
                     shown = arrival
             else:
@@ -137,9 +146,9 @@ class ItemLogic(StatefulBatchLogic[Arrival, RowWrite, bytes]):
                 shown = shown or arrival
         if shown is None or not self._state.event_count:
             return [], self.RETAIN
-        item_id = shown.message.item_id
+        item_id, row = shown.message.item_id, self._state.row()
         return [
-            RowWrite(ITEM_FEATURES.name, item_id, self._state.row(), self._state.last_us, _news(shown))
+            RowWrite(ITEM_FEATURES.name, item_id, row, self._state.last_us, _news(shown), trails, _applied(trails))
         ], self.RETAIN
 
     def snapshot(self) -> bytes:
@@ -148,6 +157,11 @@ class ItemLogic(StatefulBatchLogic[Arrival, RowWrite, bytes]):
 
 def _no_news(user_id: str, item_id: str | None = None) -> Arrival:
     return Arrival(Refresh(user_id, item_id), 0)
+
+
+def _applied(trails: tuple[Trail, ...]) -> int:
+    """Now, where somebody wants to know."""
+    return time.time_ns() if trails else 0
 
 
 def _news(arrival: Arrival) -> int:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from feature_repo.erasures import KIND_HEADER
 from feature_repo.events import MICROSECONDS, BadEvent, Erasure, Event, Message, UserProfile, check_clock, decode
 from feature_repo.state import Row
+from infra.tracing import TRACEPARENT
 
 STORED = "stored"
 """Header of a message that a replay took from a store, where it need not be written again."""
@@ -37,6 +38,16 @@ class Source(NamedTuple):
         return before.decode() if before else f"{self.topic}-{self.partition}-{self.offset}"
 
 
+class Trail(NamedTuple):
+    """Of a message that is traced: its ``traceparent``, where it lay, and when it entered the log and was read."""
+
+    traceparent: bytes
+    origin: str
+    event_id: str
+    logged_us: int
+    read_ns: int
+
+
 class Arrival(NamedTuple):
     """A valid message.
 
@@ -46,6 +57,7 @@ class Arrival(NamedTuple):
         source: where it lay in the log, as long as that matters.
         stored: it was taken from a store, where it need not be written again.
         quiet: rows need not follow it; a Refresh will come when all of its kind have passed.
+        trail: it is traced.
     """
 
     message: Any
@@ -53,6 +65,7 @@ class Arrival(NamedTuple):
     source: Source | None = None
     stored: bool = False
     quiet: bool = False
+    trail: Trail | None = None
 
 
 class Withdrawn(NamedTuple):
@@ -78,7 +91,8 @@ class Refresh(NamedTuple):
 class RowWrite(NamedTuple):
     """One entity's new row of one view, as of ``time_us``.
 
-    ``logged_us``: when the newest message in it entered the log; 0: it is no news.
+    ``logged_us``: when the newest message in it entered the log; 0: it is no news. ``trails``: of the traced messages
+    that are news in it, and ``applied_ns`` when its state had them all.
     """
 
     view: str
@@ -86,6 +100,8 @@ class RowWrite(NamedTuple):
     row: Row
     time_us: int
     logged_us: int
+    trails: tuple[Trail, ...] = ()
+    applied_ns: int = 0
 
 
 class RowRemoval(NamedTuple):
@@ -132,7 +148,10 @@ def read_messages(kind: type[Message], found: Iterable[Source | Arrival]) -> Ite
             continue
         logged_us = source.logged_ms * 1_000 if source.logged_ms > 0 else now_us
         try:
-            yield Arrival(_read(kind, source, logged_us, now_us), logged_us, source, _stored(source))
+            message = _read(kind, source, logged_us, now_us)
+            yield Arrival(
+                message, logged_us, source, _stored(source), trail=_trail(source, message) if source.headers else None
+            )
         except BadEvent as error:
             yield DeadLetter(source, error.reason, error.detail)
 
@@ -152,6 +171,13 @@ def _read(kind: type[Message], source: Source, logged_us: int, now_us: int) -> A
 
 def _stored(source: Source) -> bool:
     return bool(source.headers) and any(name == STORED for name, _ in source.headers)
+
+
+def _trail(source: Source, message: Any) -> Trail | None:
+    traceparent = next((value for name, value in source.headers if name == TRACEPARENT), None)
+    if traceparent is None or not isinstance(message, Event):
+        return None
+    return Trail(traceparent, source.origin, message.event_id, source.logged_ms * 1_000, time.time_ns())
 
 
 def _completed(event: Event, source: Source, logged_us: int) -> Event:

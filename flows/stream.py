@@ -27,6 +27,7 @@ from flows.log_source import LogReader, LogSource
 from flows.logics import ItemLogic, UserLogic, UserUpdate
 from flows.messages import Arrival, DeadLetter, ErasedBefore, Forgotten, RowRemoval, RowWrite, Withdrawn, read_messages
 from flows.stream_metrics import StreamMetrics
+from flows.trails import Trails
 from infra.kafka import librdkafka
 from infra.settings import Settings, load_settings
 from infra.telemetry import setup_logging
@@ -38,14 +39,14 @@ def flow() -> Dataflow:
     setup_logging("stream", settings)
     metrics = StreamMetrics()
     metrics.serve(settings.host, settings.stream_metrics_port)
-    made = build(settings, metrics)
+    made = build(settings, metrics, Trails(settings))
     # States are no garbage and hold no cycles: full collections, which stop everything, need not look for them.
     gc.freeze()
     gc.set_threshold(50_000, 20, 1_000)
     return made
 
 
-def build(settings: Settings, metrics: StreamMetrics) -> Dataflow:
+def build(settings: Settings, metrics: StreamMetrics, trails: Trails) -> Dataflow:
     """The dataflow."""
     flow = Dataflow("freshet")
     reader = LogReader(consumer_options(settings), metrics.tell_lag)
@@ -66,7 +67,7 @@ def build(settings: Settings, metrics: StreamMetrics) -> Dataflow:
     entry_rows = op.map("entry_rows", entries, entry_row)
     profile_rows = op.map("profile_rows", profiles, profile_row)
     rows = op.merge("rows", _each("user_rows", updates, "rows"), item_rows, entry_rows, profile_rows)
-    op.output("redis", rows, sinks.online_rows(settings, metrics))
+    op.output("redis", rows, sinks.online_rows(settings, metrics, trails))
 
     raw = _each("raw", updates, "raw")
     op.output("event_store", raw, sinks.raw_events(settings, metrics))

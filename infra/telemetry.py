@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterable
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,11 +26,15 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 HIDDEN = "***"
 
+trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
+"""Of the traced request that is being answered; stands in every line that is logged meanwhile."""
+
 
 class JsonFormatter(logging.Formatter):
     """One record, one line: ts, level, service, logger, message, then the record's ``extra`` fields.
 
-    An exception's trace is one string in ``exception``; a value that JSON does not know is written as its ``str``.
+    ``trace_id`` is among them while a traced request is answered. An exception's trace is one string in ``exception``;
+    a value that JSON does not know is written as its ``str``.
 
     Args:
         service: what the line says that it is of.
@@ -50,6 +55,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if (trace := trace_id.get()) is not None:
+            line["trace_id"] = trace
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD and name not in line}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

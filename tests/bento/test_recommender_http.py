@@ -16,7 +16,6 @@ from hypothesis import assume, given, strategies
 from hypothesis import settings as tries
 
 from bento import errors
-from bento.recommender import direct
 from bento.recommender.direct import DirectRoute
 from bento.recommender.load import Load
 from bento.recommender.metrics import Metrics
@@ -120,7 +119,7 @@ def test_the_openapi_document_names_429_where_it_can_come(steady_api: Any) -> No
     may = {
         path for path, operations in paths.items() if all("429" in each["responses"] for each in operations.values())
     }
-    assert set(paths) - may == {"/health", "/ready", "/metrics", "/model/rollback", "/model/promote"}
+    assert set(paths) - may == {"/health", "/ready", "/metrics"}
 
 
 # The short way to a route is FastAPI's own
@@ -193,12 +192,14 @@ def test_a_body_is_understood_as_fastapi_understands_it(twins: tuple[TestClient,
     assert ours[:2] == usual[:2] and (b"events" in body or ours == usual)
 
 
-def test_a_body_that_does_not_come_gives_its_place_back(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct, "BODY_S", 0.2)
-    port = api.base_url.port
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as slow:
+def test_a_body_that_does_not_come_gives_its_place_back(
+    settings: Settings, shop: Any, bundle_dir: Any, serve: Any
+) -> None:
+    api = serve(settings.model_copy(update={"bundle_dir": bundle_dir, "slow_client_s": 0.2}))
+    with socket.create_connection(("127.0.0.1", api.base_url.port), timeout=20) as slow:
         slow.sendall(b"POST /recommend HTTP/1.1\r\nhost: h\r\ncontent-length: 50\r\n\r\n{")
-        assert slow.recv(65536).startswith(b"HTTP/1.1 400")
+        answer = slow.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 408") and b"connection: close" in answer and slow.recv(1) == b""
     assert metric(api, "in_flight") == 0
 
 
@@ -221,7 +222,7 @@ def test_requests_are_counted_by_route_and_status(api: Any) -> None:
 
 
 def traces(caplog: pytest.LogCaptureFixture) -> list[Any]:
-    return [record for record in caplog.records if record.name == "bento.tracing"]
+    return [record for record in caplog.records if record.name == "infra.tracing"]
 
 
 def test_a_trace_that_the_caller_samples_is_one_line_of_the_log(
@@ -233,7 +234,7 @@ def test_a_trace_that_the_caller_samples_is_one_line_of_the_log(
     caplog: pytest.LogCaptureFixture,
     eventually: Any,
 ) -> None:
-    caplog.set_level(logging.INFO, "bento.tracing")
+    caplog.set_level(logging.INFO, "infra.tracing")
     api = serve(settings.model_copy(update={"bundle_dir": bundle_dir, "trace_share": 0.0}))
     api.get("/recommend?user_id=user-1")
     api.get("/recommend?user_id=user-1", headers={"traceparent": f"00-{TRACE}-{SPAN}-00"})
@@ -255,7 +256,7 @@ def test_a_share_of_the_other_requests_is_traced(
     caplog: pytest.LogCaptureFixture,
     eventually: Any,
 ) -> None:
-    caplog.set_level(logging.INFO, "bento.tracing")
+    caplog.set_level(logging.INFO, "infra.tracing")
     api = serve(settings.model_copy(update={"bundle_dir": bundle_dir, "trace_share": 1.0}))
     api.get("/recommend")
     (line,) = eventually(lambda: traces(caplog), within_s=5)  # it is written after the answer

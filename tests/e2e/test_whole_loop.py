@@ -12,6 +12,7 @@ from sample_shop import CATEGORIES, sample_events, sample_items, sample_users
 
 from flows.dataset import write_dataset
 from infra.firstrun import first_run
+from infra.follow import follow
 from infra.local import Stack
 from infra.servers import script
 from infra.settings import ROOT, any_ports, load_settings
@@ -67,6 +68,19 @@ def until(what, within_s=PATIENCE_S):
         assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(0.05)
     return answer
+
+
+def test_one_event_is_followed_from_its_request_to_the_row_and_the_next_list(stack):
+    spans = {f"{span.service} {span.told['span']}": span.told for span in follow(stack.settings, "followed")}
+    act, listed = spans["ingest POST /events"], spans["recommender GET /recommend"]
+    rows = [spans[f"stream row {view}_features"] for view in ("user", "item")]
+    assert {told["trace_id"] for told in (act, listed, *rows)} == {act["trace_id"]}
+    assert [row["parent_id"] for row in rows] == [act["span_id"]] * 2, "by the header of its message in the log"
+    assert [[row["event_id"]] for row in rows] == [act["event_id"]] * 2
+    assert [stage["stage"] for stage in act["stages"]] == ["check", "log"]
+    assert [stage["stage"] for stage in rows[0]["stages"]] == ["log", "apply", "write"]
+    assert "read" in [stage["stage"] for stage in listed["stages"]]
+    assert listed["began_us"] > rows[0]["began_us"] >= act["began_us"]
 
 
 def shell(stack, *command):
