@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from psycopg.types.json import Jsonb
 
@@ -32,6 +32,7 @@ CREATE INDEX IF NOT EXISTS drift_reports_by_time ON drift_reports (at);
 COLUMNS = "at, version, verdict, reason, rows, share, features, alerts, training"
 
 Verdict = Literal["bad data", "not judged", "drift", "no drift"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 class DriftReport(NamedTuple):
@@ -83,6 +84,19 @@ class DriftStore:
         with self._database.connected() as connection:
             rows = connection.execute(query, (count,)).fetchall()
         return [DriftReport(row[0].astimezone(UTC), *row[1:]) for row in rows]
+
+    def tally(self) -> dict[str, tuple[int, datetime]]:
+        """Verdict -> how many reports have it, and when the newest of them was made."""
+        with self._database.connected() as connection:
+            rows = connection.execute("SELECT verdict, count(*), max(at) FROM drift_reports GROUP BY 1").fetchall()
+        return {verdict: (count, at.astimezone(UTC)) for verdict, count, at in rows}
+
+    def compared(self) -> DriftReport | None:
+        """The newest report that has figures; None: nothing was ever compared."""
+        query = f"SELECT {COLUMNS} FROM drift_reports WHERE share IS NOT NULL ORDER BY at DESC, id DESC LIMIT 1"
+        with self._database.connected() as connection:
+            row = connection.execute(query).fetchone()
+        return None if row is None else DriftReport(row[0].astimezone(UTC), *row[1:])
 
     def training_for(self, version: str) -> str | None:
         """The training that drift under this version started last; None: it started none."""

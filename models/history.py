@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from infra.settings import Settings
 from models import registry
@@ -21,6 +21,9 @@ from models.registry import RegistryError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+
+Word = Literal["passed", "refused", "none"]
+"""The gate's on a version: none while it has not been judged."""
 
 GATE = "gate.json"
 """The gate's whole report, beside the bundle."""
@@ -61,6 +64,29 @@ def history(settings: Settings, count: int) -> list[Version]:
         )
         named = registry.aliases(settings)
         return [_version(settings, client, each, named) for each in found]
+
+
+def judged(settings: Settings, count: int) -> list[tuple[Word, datetime]]:
+    """The gate's word on the newest versions, newest first, and when each was registered; none without a registry.
+
+    Raises:
+        RegistryError: MLflow does not answer.
+    """
+    if registry.is_absent(settings):
+        return []
+    client = registry.open_client(settings)
+    with registry.answering(settings, "its versions are not known"):
+        found = client.search_model_versions(
+            f"name = '{settings.model_name}'", max_results=count, order_by=["version_number DESC"]
+        )
+    return [(word(one.tags.get("gate")), datetime.fromtimestamp(one.creation_timestamp / 1_000, UTC)) for one in found]
+
+
+def word(gate: str | None) -> Word:
+    """The gate's word, from the tag that it leaves."""
+    if gate is None:
+        return "none"
+    return "passed" if gate == "passed" else "refused"
 
 
 class _Run(NamedTuple):

@@ -68,7 +68,7 @@ def create_app(settings: Settings, page: Path = DIST) -> ASGIApp:
 def bind(api_app: FastAPI, settings: Settings) -> None:
     """Give the API what it answers from."""
     api_app.state.outside = Outside(settings)
-    api_app.state.console = Console(settings)
+    api_app.state.console = Console(settings, api_app.state.outside.metrics.life)
 
 
 def around(api_app: FastAPI, page: Path = DIST) -> ASGIApp:

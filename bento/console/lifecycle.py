@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
 import psycopg
 
@@ -15,7 +15,7 @@ from bento.console.links import bare, places
 from bento.errors import Unavailable
 from infra.settings import Settings
 from models.drift_store import DriftStore
-from models.history import Version, history
+from models.history import Version, history, word
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Lifecycle:
             created_at=found.created_at,
             aliases=list(found.aliases),
             description=found.description or None,
-            gate=_verdict(tags.get("gate")),
+            gate=None if (said := word(tags.get("gate"))) == "none" else said,
             gate_report=_readable(found),
             release=tags.get("release"),
             rolled_back=tags.get("rolled_back"),
@@ -98,12 +98,6 @@ class Lifecycle:
             run_url=f"{self._mlflow.rstrip('/')}/{found.page}" if self._mlflow and found.page else None,
             tags=dict(tags),
         )
-
-
-def _verdict(gate: str | None) -> Literal["passed", "refused"] | None:
-    if gate is None:
-        return None
-    return "passed" if gate == "passed" else "refused"
 
 
 def _readable(found: Version) -> schemas.GateReport | None:

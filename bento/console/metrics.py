@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 
+from bento.console.life_metrics import LifeMetrics
+
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -32,6 +34,10 @@ class ConsoleMetrics:
             ["service"],
             registry=self.registry,
         )
+
+        self.life = LifeMetrics(self.registry)
+        for service in ("ingest", "recommender"):
+            self.unreachable.labels(service)
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request was answered, in so many seconds."""
