@@ -2,8 +2,8 @@
 
 ApiError
 ├── BadRequest       400  the body is no JSON
-├── Unauthorized     401  the key is missing or wrong
-├── Forbidden        403  allowed only in another mode
+├── Unauthorized     401  the key or token is missing or wrong
+├── Forbidden        403  allowed only in another mode, or to others
 ├── NotFound         404  no such user, item or route
 ├── Conflict         409  nothing to do it to as things stand
 ├── TooLarge         413  the body is longer than is taken
@@ -35,11 +35,13 @@ CODES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    408: "too_slow",
     409: "conflict",
     413: "too_large",
     415: "unsupported_media_type",
     422: "invalid",
     429: "too_many_requests",
+    431: "head_too_large",
     500: "internal",
     503: "unavailable",
 }

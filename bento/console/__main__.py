@@ -7,6 +7,7 @@ import sys
 
 import uvicorn
 
+from bento.access.connection import bounded
 from bento.console.app import create_app
 from infra.pages import is_built
 from infra.settings import SettingsError, load_settings
@@ -33,6 +34,7 @@ def main() -> int:
         create_app(settings),
         host=settings.host,
         port=settings.console_port,
+        http=bounded(settings),
         access_log=False,
         log_config=None,
         server_header=False,

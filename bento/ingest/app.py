@@ -11,9 +11,15 @@ from fastapi import FastAPI, Path, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
 from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
 
 from bento import errors
-from bento.asgi import JSON, Observed, is_json
+from bento.access.audit import Audit
+from bento.access.caller import CALLER, Caller
+from bento.access.document import secured
+from bento.access.gate import Gate
+from bento.asgi import JSON, Observed
+from bento.ingest.door import Door, needs
 from bento.ingest.erasure import ErasureIntake
 from bento.ingest.metrics import IngestMetrics
 from bento.ingest.producer import EventLog, Headers, LogError, MessageTooLarge
@@ -31,26 +37,34 @@ from bento.ingest.schemas import (
     body_of,
     document,
 )
+from bento.traced import Traced
 from feature_repo.erasures import Erasures, Receipt
-from feature_repo.events import BadEvent, Event, Id, Item, Message, UserProfile, check_clock, describe
+from feature_repo.events import BadEvent, Event, Id, Item, Message, UserProfile, check_clock, describe, pseudonym
 from infra.settings import Settings
+from infra.tracing import TRACEPARENT, Tracer, current
 
 
 class Intake:
     """Takes events, catalogue entries, profiles and erasures into the log.
 
     Args:
-        settings: topics and limits.
+        settings: topics and limits, and who may.
         log: where messages go.
         metrics: what is counted.
         erasures: the receipts of erasures.
+
+    Raises:
+        SettingsError: keys, roles or rates cannot be used.
     """
 
     def __init__(self, settings: Settings, log: EventLog, metrics: IngestMetrics, erasures: Erasures) -> None:
         self.settings = settings
         self.log = log
         self.metrics = metrics
+        self.audit = Audit(metrics.admin_acts)
+        self.gate = Gate(settings, needs, self.audit)
         self.erasures = ErasureIntake(settings, self._send, erasures)
+        self.tracer = Tracer("ingest", settings)
 
     async def events(self, request: Request) -> Response:
         """Answer POST /events."""
@@ -58,11 +72,12 @@ class Intake:
         began = time.perf_counter()
         try:
             if raw.lstrip()[:1] == b"[":
-                return await self._array(from_json(raw), began)
+                return await self._array(from_json(raw), began, request)
             event = valid(Event, raw)
         except ValueError as error:
             self._count_rejected(error)
             raise _refusal(error) from None
+        self._check_own(request, [event])
         timing = await self._send_events([event], began)
         return _created({"status": "accepted", "event_id": event.event_id}, timing=timing)
 
@@ -79,16 +94,22 @@ class Intake:
         await self._send(topic, [(entity_id, message.encode())], None)
         return _created({"status": "accepted", "id": entity_id}, status=200)
 
-    async def erase(self, user_id: str) -> Response:
+    async def erase(self, request: Request, user_id: str) -> Response:
         """Answer DELETE of a user."""
-        erasure = await self.erasures.erase(user_id)
+        whose = pseudonym(user_id)  # the audit log outlives the user
+        try:
+            erasure = await self.erasures.erase(user_id)
+        except errors.ApiError as error:
+            self.audit.record(request.scope, "erase", "failed", whose, why=error.code)
+            raise
+        self.audit.record(request.scope, "erase", "done", whose, erasure_id=erasure.erasure_id)
         return _created({"status": "accepted", "erasure_id": erasure.erasure_id}, status=202)
 
     async def receipt(self, erasure_id: str) -> Response:
         """Answer GET of an erasure."""
         return _created((await self.erasures.receipt(erasure_id)).model_dump(), status=200)
 
-    async def _array(self, values: list[Any], began: float) -> Response:
+    async def _array(self, values: list[Any], began: float, request: Request) -> Response:
         if len(values) > self.settings.max_batch_events:
             raise errors.Invalid(f"body: {len(values)} events; at most {self.settings.max_batch_events} at once")
         events, rejected = [], []
@@ -100,6 +121,7 @@ class Intake:
                 rejected.append({"index": index, "error": _sentence(error)})
         if not events:
             raise errors.Invalid("body: no valid event", rejected)
+        self._check_own(request, events)
         timing = await self._send_events(events, began)
         ids = [event.event_id for event in events]
         return _created({"accepted": len(ids), "event_ids": ids, "rejected": rejected}, timing=timing)
@@ -107,9 +129,17 @@ class Intake:
     async def _send_events(self, events: Sequence[Event], began: float) -> str:
         """Into the log. Returns what ``TIMING_HEADER`` says of it; ``began``: when their check did (perf_counter)."""
         messages = [(event.user_id, event.encode()) for event in events]
+        ids = [event.event_id for event in events]
         checked = time.perf_counter()
-        await self._send(self.settings.topic_events, messages, {"event_ids": [event.event_id for event in events]})
+        headers: Headers = ()
+        if trace := current.get():
+            headers = [(TRACEPARENT, trace.traceparent)]
+            trace.attributes["event_id"] = ids
+            trace.stage("check", checked - began)
+        await self._send(self.settings.topic_events, messages, {"event_ids": ids}, headers)
         logged = time.perf_counter()
+        if trace:
+            trace.stage("log", logged - checked)
         for event in events:
             self.metrics.events.labels(event.event_type).inc()
         return f"check;dur={(checked - began) * 1_000:.2f}, log;dur={(logged - checked) * 1_000:.2f}"
@@ -128,23 +158,17 @@ class Intake:
         self.metrics.ack_seconds.observe(time.perf_counter() - started)
 
     async def _body(self, request: Request) -> bytes:
-        kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-        if not is_json(kind):
-            self.metrics.rejected.labels("media_type").inc()
-            raise errors.WrongMediaType(f"content-type: {kind!r} is not taken; send {JSON}")
-        limit = self.settings.max_body_bytes
-        chunks, size = [], _declared_length(request)
-        if size <= limit:
-            size = 0
-            async for chunk in request.stream():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > limit:
-                    break
-        if size > limit:
-            self.metrics.rejected.labels("too_large").inc()
-            raise errors.TooLarge(f"body: longer than {limit} bytes (FRESHET_MAX_BODY_BYTES)")
-        return b"".join(chunks)
+        try:
+            return await request.body()
+        except ClientDisconnect:
+            self.metrics.rejected.labels("ended").inc()
+            raise errors.BadRequest("the body ended before its end") from None
+
+    def _check_own(self, request: Request, events: Sequence[Event]) -> None:
+        """Raise errors.Forbidden when a user's token came with another user's events."""
+        caller: Caller | None = request.scope.get(CALLER)
+        if caller is not None and caller.user_id is not None:
+            caller.check_own(event.user_id for event in events)
 
     def _count_rejected(self, error: ValueError) -> None:
         self.metrics.rejected.labels(_reason(error)).inc()
@@ -197,11 +221,6 @@ def _sentence(error: ValueError) -> str:
     return describe(error) if isinstance(error, ValidationError) else str(error)
 
 
-def _declared_length(request: Request) -> int:
-    declared = request.headers.get("content-length", "")
-    return int(declared) if declared.isdecimal() else 0
-
-
 def _created(body: dict[str, Any], status: int = 201, timing: str | None = None) -> Response:
     headers = None if timing is None else {TIMING_HEADER: timing}
     return Response(orjson.dumps(body), status, headers, JSON)
@@ -213,7 +232,7 @@ def build_app() -> FastAPI:
         title="Freshet ingest",
         version="1",
         description="Events, catalogue entries, profiles and erasures, into the log.",
-        responses=errors.documented(404, 405, 500),
+        responses=errors.documented(404, 405, 431, 500),
     )
     errors.install(app)
     writing = errors.documented(400, 413, 415, 422, 503)
@@ -240,7 +259,7 @@ def build_app() -> FastAPI:
                 response_model=ErasureAccepted)  # fmt: skip
     async def delete_user(request: Request, user_id: Annotated[Id, Path()]) -> Response:
         """Forget a user everywhere. 202 means that it is bound to happen; the receipt tells how far it has come."""
-        return await _intake(request).erase(user_id)
+        return await _intake(request).erase(request, user_id)
 
     @app.get("/erasures/{erasure_id}", responses=errors.documented(404, 422, 503), response_model=Receipt)
     async def get_erasure(request: Request, erasure_id: Annotated[Id, Path()]) -> Response:
@@ -264,7 +283,7 @@ def build_app() -> FastAPI:
         """Prometheus metrics of this worker."""
         return Response(generate_latest(_intake(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    app.openapi = lambda: secured(document(app), needs)  # type: ignore[method-assign]
     return app
 
 
@@ -274,7 +293,7 @@ def observed(app: FastAPI) -> Observed:
     def count(method: str, route: str, status: int, _seconds: float) -> None:
         app.state.intake.metrics.requests.labels(method, route, status).inc()
 
-    return Observed(app, count)
+    return Observed(Door(Traced(app, lambda: app.state.intake.tracer), lambda: app.state.intake), count)
 
 
 def _intake(request: Request) -> Intake:

@@ -31,6 +31,12 @@ class IngestMetrics:
             ["reason"],
             registry=self.registry,
         )
+        self.admin_acts = Counter(
+            "freshet_ingest_admin_acts_total",
+            "Erasures and looks at their receipts, by outcome",
+            ["act", "outcome"],
+            registry=self.registry,
+        )
         self.ack_seconds = Histogram(
             "freshet_ingest_ack_seconds",
             "From sending to the broker's acknowledgement, one request",

@@ -1,4 +1,4 @@
-"""Rolling back and promoting over REST: who may, what is done, and one line of log for each.
+"""Rolling back and promoting over REST, each of which is a line of the audit log; who may, the gate has decided.
 
 A rollback swaps to the release in memory before it speaks to the registry: an emergency must not wait for MLflow.
 """
@@ -6,19 +6,18 @@ A rollback swaps to the release in memory before it speaks to the registry: an e
 from __future__ import annotations
 
 import asyncio
-import logging
 from concurrent.futures import Future
 from time import perf_counter
 from typing import Any
 
-from bento.errors import ApiError, Conflict, Forbidden, NotFound, Unavailable
-from bento.keys import check_key
+from starlette.types import Scope
+
+from bento.access.audit import Audit
+from bento.errors import ApiError, Conflict, NotFound, Unavailable
 from bento.recommender.ask import Json
 from bento.recommender.releases import NoPrevious, Releases, Rollback
 from infra.settings import Settings
 from models.registry import RegistryError
-
-log = logging.getLogger(__name__)
 
 REGISTRY_S = 3.0
 """How long an answer waits for the registry."""
@@ -28,27 +27,16 @@ class Admin:
     """Answers what changes the model that is served.
 
     Args:
-        settings: admin_key, mode, bundle_dir.
+        settings: bundle_dir.
+        audit: told of every act.
     """
 
-    def __init__(self, settings: Settings, releases: Releases) -> None:
+    def __init__(self, settings: Settings, releases: Releases, audit: Audit) -> None:
         self._settings = settings
         self._releases = releases
+        self._audit = audit
 
-    def check_key(self, key: str | None) -> None:
-        """Let pass who may change the model.
-
-        Raises:
-            Unauthorized: the key is not the setting's.
-            Forbidden: there is no key, and this is no local system.
-        """
-        try:
-            check_key(self._settings, key, "change the model")
-        except ApiError as refusal:
-            _audit("refused", why="no admin key" if isinstance(refusal, Forbidden) else "wrong key")
-            raise
-
-    async def roll_back(self, reason: str) -> Json:
+    async def roll_back(self, scope: Scope, reason: str) -> Json:
         """Serve the release before again, here at once, and everywhere as soon as the registry has heard.
 
         Raises:
@@ -60,17 +48,19 @@ class Admin:
             left = self._releases.go_back(reason)
         except NoPrevious as error:
             if untold := self._releases.untold:
+                self._audit.record(scope, "rollback", "failed", why="the registry does not answer")
                 raise _untold(f"version {', '.join(untold)} was left before", None) from None
-            _audit("rollback", why="no previous release")
+            self._audit.record(scope, "rollback", "failed", why="no release before")
             raise Conflict(str(error)) from None
         heard = await _heard(left.told)
         took_ms = round((perf_counter() - began) * 1_000, 3)
-        _audit("rollback", left=left.left, serves=left.serves, reason=reason, took_ms=took_ms, registry=heard)
+        told = {"serves": left.serves, "reason": reason, "took_ms": took_ms, "registry_heard": heard}
+        self._audit.record(scope, "rollback", "done", left.left, **told)
         if not heard:
             raise _untold(f"version {left.left} was left for {left.serves} in this process", left)
         return {"left": left.left, "serves": left.serves, "took_ms": took_ms}
 
-    async def promote(self, version: str) -> Json:
+    async def promote(self, scope: Scope, version: str) -> Json:
         """Let the champion alias name a version; it is then loaded, tried on a share of users, and served.
 
         Raises:
@@ -79,21 +69,23 @@ class Admin:
             Unavailable: the registry does not answer.
         """
         if self._settings.bundle_dir is not None:
+            self._audit.record(scope, "promote", "failed", version, why="a bundle from a folder is served")
             raise Conflict("a bundle from a folder (FRESHET_BUNDLE_DIR) is served; no alias is followed")
         began = perf_counter()
         work = asyncio.create_task(asyncio.to_thread(self._releases.promote, version))
         try:
             was = await asyncio.wait_for(asyncio.shield(work), REGISTRY_S)
         except RegistryError as error:
+            self._audit.record(scope, "promote", "failed", version, why=str(error))
             raise NotFound(str(error)) from None
         except Exception as error:
             work.add_done_callback(_seen)
-            _audit("promote", version=version, why=repr(error))
+            self._audit.record(scope, "promote", "failed", version, why=repr(error))
             raise Unavailable(
                 f"the registry does not answer; whether version {version} was promoted, GET /model will show"
             ) from None
         took_ms = round((perf_counter() - began) * 1_000, 3)
-        _audit("promote", version=version, was=was, took_ms=took_ms)
+        self._audit.record(scope, "promote", "done", version, was=was, took_ms=took_ms)
         return {"version": version, "was": was, "took_ms": took_ms}
 
 
@@ -116,8 +108,3 @@ def _seen(work: asyncio.Task[Any]) -> None:
     """What a registry said too late is nobody's error."""
     if not work.cancelled():
         work.exception()
-
-
-def _audit(act: str, **what: object) -> None:
-    told = ", ".join(f"{name} {value}" for name, value in what.items())
-    log.warning("admin: %s: %s", act, told, extra={"act": act, **{f"admin_{name}": str(v) for name, v in what.items()}})

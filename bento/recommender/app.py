@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import orjson
-from fastapi import FastAPI, Path, Query, Security
+from fastapi import FastAPI, Path, Query, Request
 from fastapi.responses import Response
-from fastapi.security import APIKeyHeader
 
 from bento import errors
+from bento.access.document import secured
 from bento.recommender import schemas
 from bento.recommender.direct import DirectRoute
 from bento.recommender.lookups import Lookups
+from bento.recommender.needs import needs
 from bento.recommender.pipeline import Pipeline
 from bento.recommender.runtime import Runtime
 from feature_repo.events import Id
@@ -20,7 +21,6 @@ from feature_repo.events import Id
 UserId = Annotated[Id, Path(description="a user")]
 ItemId = Annotated[Id, Path(description="an item")]
 K = Annotated[int, Query(ge=1, description="how many; at most FRESHET_MAX_K")]
-Key = Annotated[str | None, Security(APIKeyHeader(name="X-Api-Key", auto_error=False, description="FRESHET_ADMIN_KEY"))]
 
 JSON_TYPE = (b"content-type", b"application/json")
 
@@ -47,7 +47,7 @@ def create_app() -> FastAPI:
         title="Freshet recommender",
         version="1",
         summary="fresh, labelled recommendations",
-        responses=errors.documented(404, 405, 500),
+        responses=errors.documented(404, 405, 431, 500),
     )
     app.router.route_class = DirectRoute
     errors.install(app)
@@ -56,6 +56,8 @@ def create_app() -> FastAPI:
     _add_features(app)
     _add_operation(app)
     _add_admin(app)
+    described = app.openapi
+    app.openapi = lambda: secured(described(), needs)  # type: ignore[method-assign]
     return app
 
 
@@ -166,15 +168,12 @@ def _add_admin(app: FastAPI) -> None:
     refusals = (400, 401, 403, 409, 413, 415, 422, 503)
 
     @app.post("/model/rollback", response_model=schemas.RollbackAnswer, responses=errors.documented(*refusals))
-    async def rollback(key: Key, body: schemas.RollbackBody | None = None) -> Response:
+    async def rollback(request: Request, body: schemas.RollbackBody | None = None) -> Response:
         """Serve the release before again: here at once, everywhere when the registry has heard."""
-        admin = _runtime(app).admin
-        admin.check_key(key)
-        return answer(await admin.roll_back(schemas.BY_HAND if body is None else body.reason))
+        reason = schemas.BY_HAND if body is None else body.reason
+        return answer(await _runtime(app).admin.roll_back(request.scope, reason))
 
     @app.post("/model/promote", response_model=schemas.PromoteAnswer, responses=errors.documented(404, *refusals))
-    async def promote(key: Key, body: schemas.PromoteBody) -> Response:
+    async def promote(request: Request, body: schemas.PromoteBody) -> Response:
         """Let the champion alias name a version, which is then loaded, tried on a share of the users, and served."""
-        admin = _runtime(app).admin
-        admin.check_key(key)
-        return answer(await admin.promote(body.version))
+        return answer(await _runtime(app).admin.promote(request.scope, body.version))

@@ -6,7 +6,6 @@ model. What it would do is plain for a route whose only parameter is one pydanti
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, get_origin
 from urllib.parse import parse_qsl
@@ -18,10 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
+from bento.access.caller import check_own
 from bento.errors import BadRequest
-
-BODY_S = 5.0
-"""Longest wait for a body."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Direct = Callable[[Scope, Receive], Coroutine[Any, Any, Response]]
@@ -70,6 +67,7 @@ def direct_answer(route: APIRoute) -> Direct | None:
 
     async def validated(scope: Scope, receive: Receive) -> Response:
         value = _from_query(model, lists, scope["query_string"]) if in_query else await _from_body(model, receive)
+        check_own(scope, value)
         answer: Response = await endpoint(**{name: value})
         return answer
 
@@ -97,11 +95,7 @@ def _pairs(query: str) -> Iterable[Sequence[str]]:
 
 
 async def _from_body(model: type[BaseModel], receive: Receive) -> BaseModel:
-    try:
-        async with asyncio.timeout(BODY_S):  # who sends slowly must not keep the place of others
-            body = await _whole(receive)
-    except TimeoutError:
-        raise BadRequest(f"the body did not come within {BODY_S:g} s") from None
+    body = await _whole(receive)
     if not body:
         raise RequestValidationError([{"type": "missing", "loc": ("body",), "msg": "Field required", "input": None}])
     try:

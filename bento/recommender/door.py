@@ -9,38 +9,22 @@ from __future__ import annotations
 from time import perf_counter
 
 from fastapi import FastAPI
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bento.asgi import JSON, is_json
-from bento.errors import CODES, TooManyRequests, answer_to, error_response
+from bento.access.cors import across
+from bento.access.visit import Visit
+from bento.errors import TooManyRequests, answer_to
 from bento.recommender.direct import Direct, DirectRoute, direct_answer
 from bento.recommender.runtime import Runtime
 
 NEVER_REFUSED = frozenset({"/health", "/ready", "/metrics", "/model/rollback", "/model/promote"})
 """A model that is too slow must not keep out whoever rolls it back."""
-BENTOML = frozenset({"/livez", "/healthz", "/readyz", "/schema.json"})
-"""Paths that BentoML answers itself."""
-CLOSE = (b"connection", b"close")
 OVERLOADED = "more requests are under way than are answered in time; come back after Retry-After"
 
 
 def observed(app: FastAPI) -> Door:
     """The application behind its door; ``bind`` it before the first request."""
     return Door(app)
-
-
-class Front:
-    """The door, with BentoML's application behind it for what that answers itself, and for its start and end."""
-
-    def __init__(self, app: ASGIApp, door: Door) -> None:
-        self._bentoml = app
-        self._door = door
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        ours = scope["type"] == "http" and scope["path"] not in BENTOML
-        await (self._door if ours else self._bentoml)(scope, receive, send)
 
 
 class Door:
@@ -55,14 +39,21 @@ class Door:
             for method in route.methods or ()
         }
         self._direct_paths = {path for _, path in self._direct}
+        self._across: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        runtime: Runtime = self._app.state.runtime
+        if runtime.settings.cors_origins:
+            self._across = self._across or across(self._visit, runtime.settings)
+        await (self._across or self._visit)(scope, receive, send)
+
+    async def _visit(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         runtime: Runtime = self._app.state.runtime
-        visit = _Visit(scope, receive, send, runtime)
+        visit = Visit(scope, receive, send, runtime.settings, closing=runtime.drain.begun)
         trace = runtime.tracer.begin(visit.traceparent)
         try:
             await self._admit(visit, runtime)
@@ -72,7 +63,12 @@ class Door:
             if trace is not None:
                 runtime.tracer.end(trace, scope["method"], route, visit.status)
 
-    async def _admit(self, visit: _Visit, runtime: Runtime) -> None:
+    async def _admit(self, visit: Visit, runtime: Runtime) -> None:
+        if runtime.gate.active:
+            refusal = await runtime.gate.refusal(visit.scope, visit.key, visit.authorization)
+            if refusal is not None:
+                await visit.respond(refusal)
+                return
         if visit.path in NEVER_REFUSED:
             await self._answer(visit)
         elif await runtime.load.enter():
@@ -83,7 +79,7 @@ class Door:
         else:
             await visit.respond(answer_to(TooManyRequests(OVERLOADED), visit.path))
 
-    async def _answer(self, visit: _Visit) -> None:
+    async def _answer(self, visit: Visit) -> None:
         if (refusal := visit.refusal()) is not None:
             await visit.respond(refusal)
             return
@@ -102,61 +98,3 @@ class Door:
             return str(scope["path"])
         # Without a route the scope holds none, or BentoML's mount, whose path is empty.
         return getattr(scope.get("route"), "path", "") or "none"
-
-
-class _Visit:
-    """One request on its way: what its headers say, how much of its body was read, what it was answered."""
-
-    __slots__ = ("_closing", "_limit", "_receive", "_send", "_taken", "_type", "path", "scope", "status", "traceparent")
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send, runtime: Runtime) -> None:
-        self.scope = scope
-        self.path: str = scope["path"]
-        self.status = 500
-        self.traceparent: bytes | None = None
-        self._receive = receive
-        self._send = send
-        self._closing = runtime.drain.begun
-        self._limit = runtime.settings.max_body_bytes
-        self._taken = 0
-        self._type = b""
-        for name, value in scope["headers"]:
-            if name == b"content-type":
-                self._type = value
-            elif name == b"content-length" and value.isdigit():
-                self._taken = int(value)
-            elif name == b"traceparent":
-                self.traceparent = value
-
-    def refusal(self) -> Response | None:
-        """The answer to a body that is not read at all."""
-        if self._taken > self._limit:
-            return error_response(413, CODES[413], self._too_large())
-        self._taken = 0
-        kind = self._type.decode("latin-1")
-        if kind and self.scope["method"] == "POST" and not is_json(kind):
-            return error_response(415, CODES[415], f"content-type: {kind!r} is not taken; send {JSON}")
-        return None
-
-    async def receive(self) -> Message:
-        """The next part of the body, which ends in 413 as soon as it is too large, declared or not."""
-        message = await self._receive()
-        self._taken += len(message.get("body", b""))
-        if self._taken > self._limit:
-            raise HTTPException(413, self._too_large())
-        return message
-
-    async def send(self, message: Message) -> None:
-        """Pass on a part of the answer."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            if self._closing:
-                message["headers"] = [*message.get("headers", ()), CLOSE]
-        await self._send(message)
-
-    async def respond(self, response: Response) -> None:
-        """Answer."""
-        await response(self.scope, self._receive, self.send)
-
-    def _too_large(self) -> str:
-        return f"the body is larger than {self._limit} bytes; send less"

@@ -9,8 +9,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from bento import tracing
 from bento.recommender.catalog import Catalog
+from infra import tracing
 
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 AGES = (0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0)
@@ -77,6 +77,9 @@ class Metrics:
         self.shed = Counter("shed_total", "requests answered by 429, by part of the rule", ["part"], **own)
         self.in_flight = Gauge("in_flight", "requests that wait or are worked on", **total)
         self.in_flight_limit = Gauge("in_flight_limit", "how many may, now; more are answered by 429", **total)
+        self.admin_acts = Counter(
+            "admin_acts_total", "rollbacks, promotions and attempts at them, by outcome", ["act", "outcome"], **own
+        )
         self._request_children: dict[tuple[str, int], tuple[Any, Any]] = {}
         self._stage_children: dict[str, Any] = {}
         self._model_child: Any = None

@@ -8,6 +8,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from bento.access.audit import Audit
+from bento.access.gate import Gate
 from bento.recommender.admin import Admin
 from bento.recommender.catalog import follow
 from bento.recommender.experiments import Experiments
@@ -16,6 +18,7 @@ from bento.recommender.impressions import Impressions
 from bento.recommender.load import Load
 from bento.recommender.lookups import Lookups
 from bento.recommender.metrics import Metrics
+from bento.recommender.needs import needs
 from bento.recommender.paging import Pages
 from bento.recommender.pipeline import Pipeline
 from bento.recommender.releases import Releases
@@ -24,25 +27,31 @@ from bento.recommender.shadow import Shadows
 from bento.recommender.visitors import Visitors
 from bento.recommender.workers import metrics_folder
 from bento.stopping import Drain
-from bento.tracing import Tracer
 from feature_repo.online import OnlineStore
 from feature_repo.schema import ITEM_CATALOG, ITEM_FEATURES
 from infra.settings import Settings
+from infra.tracing import Tracer
 
 BACKGROUND_TIMEOUT_S = 5.0
 """Longest wait for Redis outside the request path."""
 
 
 class Runtime:
-    """Everything that one process answers with. Make it in the process that serves."""
+    """Everything that one process answers with. Make it in the process that serves.
+
+    Raises:
+        SettingsError: keys, roles or rates cannot be used.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         workers = settings.recommender_workers
         self.metrics = Metrics(metrics_folder(settings.home) if workers > 1 else None)
+        self.audit = Audit(self.metrics.admin_acts)
+        self.gate = Gate(settings, needs, self.audit)
         self.load = Load(settings, self.metrics)
         self.drain = Drain(settings.drain_s)
-        self.tracer = Tracer("recommender", settings.trace_share)
+        self.tracer = Tracer("recommender", settings)
         self.releases = Releases(settings, _item_store(settings), self.metrics)
         self.visitors = Visitors(settings, self.metrics, SeenRule.of(settings).view)
         self.impressions = Impressions(settings, self.metrics)
@@ -62,7 +71,7 @@ class Runtime:
             metrics=self.metrics,
         )
         self.lookups = Lookups(settings, self.releases, self.visitors, ladder)
-        self.admin = Admin(settings, self.releases)
+        self.admin = Admin(settings, self.releases, self.audit)
         self._stop = threading.Event()
 
     def start(self) -> None:
@@ -97,6 +106,7 @@ class Runtime:
         self.pages.close()
         await self.visitors.close()
         self.metrics.close()
+        self.tracer.close()
 
 
 def _item_store(settings: Settings) -> OnlineStore:

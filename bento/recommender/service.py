@@ -5,38 +5,23 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import sys
 
 import bentoml
-import psutil
-from starlette.types import ASGIApp
 
 from bento.recommender.app import bind, create_app
-from bento.recommender.door import Front, observed
+from bento.recommender.door import observed
 from bento.recommender.runtime import Runtime
-from infra.settings import load_settings
+from bento.served import behind, refuse_to_start
+from infra.settings import SettingsError, load_settings
 from infra.telemetry import setup_logging
 from models.bundle import BundleError
 
-log = logging.getLogger(__name__)
 app = create_app()
 
 
-class BehindTheDoor(bentoml.Service):
-    """A service whose requests meet the door before anything of BentoML's.
-
-    BentoML's own layers cost three times what the door does, and one of them, the time-out, keeps something of every
-    request for a minute; nothing can switch them off. What BentoML answers itself goes on to them.
-    """
-
-    def to_asgi(self, is_main: bool = True) -> ASGIApp:
-        """The application that ``bentoml serve`` runs."""
-        return Front(super().to_asgi(is_main), observed(app))
-
-
 @bentoml.service(
-    service_class=BehindTheDoor,
+    service_class=behind(observed(app)),
     name="recommender",
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},
@@ -56,11 +41,11 @@ class Recommender:
         logging.getLogger("uvicorn.access").propagate = False
         # Background threads decode rows; a request must get the interpreter back sooner than after 5 ms.
         sys.setswitchinterval(0.0005)
-        self.runtime = Runtime(settings)
         try:
+            self.runtime = Runtime(settings)
             self.runtime.start()
-        except BundleError as error:
-            _refuse_to_start(error)
+        except (BundleError, SettingsError) as error:
+            refuse_to_start(error, "the recommender")
         bind(app, self.runtime)
         # The heap is large and stays: out of the collector's sight, or each full collection stops the requests.
         gc.collect()
@@ -80,12 +65,3 @@ class Recommender:
         """Stop the threads and send what impressions wait."""
         self._keeps_fresh.cancel()
         await self.runtime.close()
-
-
-def _refuse_to_start(error: BundleError) -> None:
-    log.critical("the recommender does not start: %s", error)
-    # BentoML starts a worker that ends anew, for ever: end its supervisor too.
-    parent = psutil.Process(os.getppid())
-    if any("bentoml" in part for part in parent.cmdline()):
-        parent.terminate()
-    raise SystemExit(3)

@@ -25,6 +25,7 @@ COPY infra/*.py infra/
 COPY feature_repo/*.py feature_repo/feature_store.yaml feature_repo/
 COPY models/*.py models/
 COPY bento/*.py bento/
+COPY bento/access/*.py bento/access/
 COPY bento/console/*.py bento/console/
 USER 10001:10001
 EXPOSE 8080

@@ -130,6 +130,7 @@ def shop(settings: Settings) -> Shop:
 @contextmanager
 def served(settings: Settings) -> Iterator[Any]:
     """An httpx.Client of the running application; ``client.runtime`` is what it answers with."""
+    from bento.access.connection import bounded
     from bento.recommender.app import bind, create_app
     from bento.recommender.door import observed
     from bento.recommender.runtime import Runtime
@@ -137,7 +138,8 @@ def served(settings: Settings) -> Iterator[Any]:
     runtime, app = Runtime(settings), create_app()
     runtime.start()
     bind(app, runtime)
-    server = uvicorn.Server(uvicorn.Config(observed(app), port=0, log_level="warning", lifespan="off"))
+    config = uvicorn.Config(observed(app), port=0, http=bounded(settings), log_level="warning", lifespan="off")
+    server = uvicorn.Server(config)
 
     async def main() -> None:
         await server.serve()

@@ -1,0 +1,64 @@
+"""Ingest's outermost layer: who is let in, and with which bodies, before anything else is done for a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bento.access.cors import across
+from bento.access.gate import Needs
+from bento.access.visit import Visit
+
+if TYPE_CHECKING:
+    from bento.ingest.app import Intake
+
+ERASURES = "/erasures/"
+
+
+def needs(method: str, path: str) -> Needs:
+    """What a request must come with. A user sends his own acts; that they are his, their check finds out."""
+    if method == "DELETE":
+        return Needs("admin", "erase")
+    if path.startswith(ERASURES):
+        return Needs("admin", "receipt")
+    return Needs("ingest", by_token=(method, path) == ("POST", "/events"))
+
+
+class Door:
+    """Lets in who may.
+
+    Args:
+        app: what answers.
+        intake: asked for at the first request, since it is made in the process that serves.
+    """
+
+    def __init__(self, app: ASGIApp, intake: Callable[[], Intake]) -> None:
+        self._app = app
+        self._intake = intake
+        self._across: ASGIApp | None = None
+        self._bound = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if not self._bound:
+            self._across, self._bound = across(self._admit, self._intake().settings), True
+        await (self._across or self._admit)(scope, receive, send)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        intake = self._intake()
+        visit = Visit(scope, receive, send, intake.settings)
+        refusal = None
+        if intake.gate.active:
+            refusal = await intake.gate.refusal(scope, visit.key, visit.authorization)
+        if refusal is None:
+            refusal = visit.refusal()
+        if refusal is None:
+            await self._app(scope, visit.receive, visit.send)
+        else:
+            await visit.respond(refusal)
+        if visit.refused:
+            intake.metrics.rejected.labels(visit.refused).inc()
