@@ -23,7 +23,7 @@ ifdef FRESHET_HOME
 export FRESHET_HOME
 endif
 
-.PHONY: help setup frontend tools demo demo-lifecycle up down status trace load train rollback bench bench-quality bench-serving bench-serving-faults bench-faults test lint docs lock clean
+.PHONY: help setup frontend tools demo demo-remote demo-lifecycle up down status trace load train rollback bench bench-quality bench-serving bench-serving-faults bench-faults test lint docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -45,6 +45,9 @@ tools: ## what tests take from the machine: Chromium, nginx, Prometheus; install
 
 demo: setup ## the whole loop on MovieLens-100K in a throw-away folder, told as tables
 	@$(BIN)/python -m infra.demo
+
+demo-remote: setup ## its visitors against the system that runs: here, or where FRESHET_INGEST_URL and FRESHET_RECOMMENDER_URL say
+	@$(IN_STACK) $(BIN)/python -m infra.demo --against-running
 
 demo-lifecycle: setup ## a model ages under load and is replaced, bad ones are stopped; a picture in .local/plots (12 minutes)
 	@$(BIN)/python -m benchmarks.lifecycle.story --plots $(or $(FRESHET_HOME),.local)/plots

@@ -1,7 +1,13 @@
-"""``make demo``: the whole loop on real data in a throw-away folder, told as tables."""
+"""``make demo``: the whole loop on real data in a throw-away folder, told as tables.
+
+``make demo-remote`` (``--against-running``) plays the same visitors against a system that runs already, wherever it is:
+by FRESHET_INGEST_URL and FRESHET_RECOMMENDER_URL, with FRESHET_API_KEY where one is asked for. It starts, loads and
+trains nothing; the visitors' acts stay in that system's log.
+"""
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import tempfile
@@ -20,7 +26,7 @@ from rich.table import Table
 
 from infra.firstrun import first_run
 from infra.processes import StackError
-from infra.settings import Settings, any_ports, load_settings
+from infra.settings import Settings, SettingsError, any_ports, load_settings
 from infra.stack import Stack
 
 CLICKS = 5
@@ -36,23 +42,42 @@ class DemoError(RuntimeError):
     """The loop did not do what it promises."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m infra.demo", description=__doc__)
+    parser.add_argument("--against-running", action="store_true", help="the system of the settings' URLs; starts none")
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="freshet-demo-", ignore_cleanup_errors=True) as home:
-        try:
-            with Stack(load_settings(home=Path(home), **any_ports()), say=console.print) as stack:
-                _lap(started, "servers and services are up")
-                first_run(stack)
-                _lap(started, "data loaded, model trained and promoted")
-                with _Visitor(stack.settings) as visitor:
-                    _play(visitor)
-                _lap(started, "done; stopping everything")
-        except (StackError, DemoError, httpx.HTTPError) as error:
-            console.print(f"[red]demo failed:[/red] {error}")
-            return 1
-    _lap(started, "stopped")
+    try:
+        if parser.parse_args(arguments).against_running:
+            _against(load_settings(), started)
+        else:
+            _in_a_stack_of_its_own(started)
+    except (StackError, DemoError, SettingsError, httpx.HTTPError) as error:
+        console.print(f"[red]demo failed:[/red] {escape(str(error))}")
+        return 1
     return 0
+
+
+def _in_a_stack_of_its_own(started: float) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="freshet-demo-", ignore_cleanup_errors=True) as home,
+        Stack(load_settings(home=Path(home), **any_ports()), say=console.print) as stack,
+    ):
+        _lap(started, "servers and services are up")
+        first_run(stack)
+        _lap(started, "data loaded, model trained and promoted")
+        with _Visitor(stack.settings) as visitor:
+            _play(visitor)
+        _lap(started, "done; stopping everything")
+    _lap(started, "stopped")
+
+
+def _against(settings: Settings, started: float) -> None:
+    with _Visitor(settings) as visitor:
+        visitor.check_both()
+        _lap(started, f"{visitor.recommender} and {visitor.ingest} answer")
+        _play(visitor)
+    _lap(started, "done")
 
 
 def _lap(started: float, what: str) -> None:
@@ -99,9 +124,10 @@ class _Visitor:
     """A person with a browser: speaks to both services over HTTP only."""
 
     def __init__(self, settings: Settings) -> None:
-        key = {"x-api-key": settings.api_key}
-        self._ingest = httpx.Client(base_url=settings.service_url("ingest"), headers=key, trust_env=False)
-        self._answers = httpx.Client(base_url=settings.service_url("recommender"), headers=key, trust_env=False)
+        key = {"x-api-key": settings.api_key} if settings.api_key else {}
+        self.ingest, self.recommender = settings.service_url("ingest"), settings.service_url("recommender")
+        self._ingest = httpx.Client(base_url=self.ingest, headers=key, trust_env=False)
+        self._answers = httpx.Client(base_url=self.recommender, headers=key, trust_env=False)
         self._categories: dict[str, list[str]] = {}
         self.request_ms: list[float] = []
 
@@ -118,6 +144,24 @@ class _Visitor:
         if path == "/recommend":
             self.request_ms.append(1e3 * (time.perf_counter() - started))
         return answer.json()
+
+    def check_both(self) -> None:
+        """Whether the system can be visited. Raises DemoError with what is to be done."""
+        for url, client in ((self.ingest, self._ingest), (self.recommender, self._answers)):
+            try:
+                client.get("/health").raise_for_status()
+            except httpx.HTTPError as error:
+                raise DemoError(
+                    f"{url} does not answer ({error}): start a system (make up), or say where one is by "
+                    "FRESHET_INGEST_URL and FRESHET_RECOMMENDER_URL"
+                ) from None
+        answer = self._answers.get("/model")
+        if answer.status_code != 200 or not answer.json().get("metrics"):
+            raise DemoError(
+                f"the recommender at {self.recommender} has no model: load data and train one first, by make load and "
+                "make train, or in a cluster by `prefect deployment run load/freshet --watch` and "
+                "`prefect deployment run train/freshet --watch`"
+            )
 
     def wait_until_personal(self) -> None:
         """Until the champion serves."""
@@ -148,6 +192,8 @@ class _Visitor:
             for genre in self.categories(item_id):
                 genres[genre] = genres.get(genre, 0) + 1
         enough = [genre for genre, films in genres.items() if films >= 4 * CLICKS]
+        if not enough:
+            raise DemoError(f"no category has {4 * CLICKS} popular items: there is too little to click on")
         shown = [genre for entry in answer["recommendations"] for genre in self.categories(entry["item_id"])]
         return min(enough, key=lambda genre: (shown.count(genre), -genres[genre]))
 

@@ -11,6 +11,7 @@ import pytest
 from sample_shop import CATEGORIES, sample_events, sample_items, sample_users
 
 from flows.dataset import write_dataset
+from infra import demo
 from infra.firstrun import first_run
 from infra.follow import follow
 from infra.local import Stack
@@ -81,6 +82,22 @@ def test_one_event_is_followed_from_its_request_to_the_row_and_the_next_list(sta
     assert [stage["stage"] for stage in rows[0]["stages"]] == ["log", "apply", "write"]
     assert "read" in [stage["stage"] for stage in listed["stages"]]
     assert listed["began_us"] > rows[0]["began_us"] >= act["began_us"]
+
+
+def test_the_demos_visitors_come_by_url_alone(stack, monkeypatch, capsys):
+    monkeypatch.setattr(demo, "ROUND_TRIPS", 20)
+    monkeypatch.setenv("FRESHET_INGEST_URL", f"http://127.0.0.1:{stack.settings.ingest_port}")
+    monkeypatch.setenv("FRESHET_RECOMMENDER_URL", f"http://127.0.0.1:{stack.settings.recommender_port}/")
+    assert demo.main(["--against-running"]) == 0, capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "after 5 clicks on" in told and "click accepted -> changed answer" in told
+
+
+def test_the_demo_says_what_a_system_lacks(stack, monkeypatch, capsys):
+    monkeypatch.setenv("FRESHET_INGEST_URL", f"http://127.0.0.1:{stack.settings.ingest_port}")
+    monkeypatch.setenv("FRESHET_RECOMMENDER_URL", "http://127.0.0.1:1")
+    assert demo.main(["--against-running"]) == 1
+    assert "FRESHET_RECOMMENDER_URL" in capsys.readouterr().out.replace("\n", " ")
 
 
 def shell(stack, *command):
