@@ -37,5 +37,5 @@ class Trails:
                         ("apply", trail.read_ns, row.applied_ns),
                         ("write", row.applied_ns, now_ns),
                     ]
-                    told = {"feature_view": row.view, "event_id": trail.event_id, "message": trail.origin}
+                    told = {"feature_view": row.view, "event_id": trail.event_id, "origin": trail.origin}
                     self._tracer.message(f"row {row.view}", trail.traceparent, stages, told)

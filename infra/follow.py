@@ -87,7 +87,7 @@ def tree(spans: list[Span]) -> Tree:
 
 def _line(span: Span, first_us: int) -> Text:
     told = span.told
-    about = [f"{name}={told[name]}" for name in ("status", "event_id", "message") if name in told]
+    about = [f"{name}={told[name]}" for name in ("status", "origin") if name in told]
     return Text.assemble(
         (f"+{(told['began_us'] - first_us) / 1_000:.1f} ms  ", "cyan"),
         (f"{span.service}: {told['span']}  ", "bold"),
