@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prometheus_client import Counter
 from starlette.types import Scope
 
 from bento.access.caller import CALLER, Caller
+
+if TYPE_CHECKING:  # BentoML's folder is in the environment until the recommender's metrics are made
+    from prometheus_client import Counter
 
 log = logging.getLogger("freshet.audit")
 
