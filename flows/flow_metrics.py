@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
 
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 5_000)
@@ -12,9 +14,11 @@ class FlowMetrics:
 
     Args:
         prefix: of the names, without ``freshet_``.
+        reasons: of its dead letters.
+        sinks: that it writes to.
     """
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, reasons: Sequence[str], sinks: Sequence[str]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         name = f"freshet_{prefix}"
@@ -33,6 +37,10 @@ class FlowMetrics:
             ["sink"],
             registry=self.registry,
         )
+        for reason in reasons:  # at 0, or the first of each would have no rate
+            self.dead.labels(reason)
+        for sink in sinks:
+            self.retries.labels(sink)
         self.stored = Counter(
             f"{name}_history_messages_total",
             "Stored messages read by a dataflow that started without states",

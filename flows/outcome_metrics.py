@@ -18,7 +18,7 @@ class OutcomeMetrics(FlowMetrics):
     """Counters of the join, gauges of the results."""
 
     def __init__(self) -> None:
-        super().__init__("outcomes")
+        super().__init__("outcomes", ("impression",), ("dead_letters", "outcomes", "served_rows"))
         registry = self.registry
         self.impressions = Counter(
             "freshet_outcomes_impressions_total", "Lists read, by whether they were shown", ["kind"], registry=registry

@@ -13,6 +13,8 @@ from flows.flow_metrics import FlowMetrics
 from flows.messages import RowRemoval, RowWrite
 
 SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0)
+REASONS = ("future", "json", "late", "schema")
+SINKS = ("dead_letters", "erasures", "event_store", "items", "redis", "users")
 OBSERVED = (USER_FEATURES, ITEM_FEATURES)
 
 
@@ -20,7 +22,7 @@ class StreamMetrics(FlowMetrics):
     """What the dataflow of events counts besides."""
 
     def __init__(self) -> None:
-        super().__init__("stream")
+        super().__init__("stream", REASONS, SINKS)
         self.events = Counter(
             "freshet_stream_events_total",
             "Decoded events by what became of them: new, duplicate, late, erased",

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from confluent_kafka import Producer
 from page_stack import ADMIN_KEY, Shop, address, shop_stack, wait_for
 
 from infra.processes import free_ports
-from infra.settings import ROOT
+from infra.settings import ROOT, Settings
+from models import registry
+from models.drift_store import DriftReport, DriftStore
 from models.experiment_store import ExperimentStore
 from models.experiments import Experiment
 
@@ -37,15 +40,41 @@ EXPERIMENT = {
 @contextmanager
 def watched_shop(folder: Path) -> Iterator[tuple[Shop, Prometheus]]:
     """The shop's services, seen through people, mistakes and faults; the broker is away by now, all else is up."""
-    with shop_stack(folder) as stack, prometheus(stack, folder) as seen:
+    with shop_stack(folder, "prefect") as stack, prometheus(stack, folder) as seen:
         with closing(ExperimentStore(stack.settings.database_url)) as experiments:
             experiments.put(Experiment.model_validate(EXPERIMENT))
         town = Town(stack)
         town.live()
+        run_flows(stack.settings)
+        wait_for(
+            lambda: bool(seen.query('freshet_lifecycle_known{source="prefect"} == 1 and on () freshet_drift_share > 0'))
+        )
         with stack.without("kafka"):
             assert town.act("user-0", "garden-1") == 503
             wait_for(lambda: bool(seen.query('freshet_ingest_requests_total{status="503",route="/events"}')))
             yield stack, seen
+
+
+def run_flows(settings: Settings) -> None:
+    """What a night leaves behind: runs in Prefect, one of them failed, a word of the gate, a look for drift."""
+    with httpx.Client(base_url=settings.prefect_api_url, trust_env=False, timeout=30) as prefect:
+        for name, state in (
+            ("train", "COMPLETED"),
+            ("train", "FAILED"),
+            ("drift", "COMPLETED"),
+            ("materialize", "CRASHED"),
+        ):
+            flow = prefect.post("/flows/", json={"name": name}).raise_for_status().json()["id"]
+            run = prefect.post("/flow_runs/", json={"flow_id": flow}).raise_for_status().json()["id"]
+            for kind in ("RUNNING", state):
+                said = {"state": {"type": kind}, "force": True}
+                prefect.post(f"/flow_runs/{run}/set_state", json=said).raise_for_status()
+    version = registry.champion(settings, settings.model_alias)
+    assert version is not None
+    registry.annotate(settings, version, {"gate": "passed"}, "")
+    columns = {"clicks_1h": {"distance": 0.3, "threshold": 0.1, "drifted": True, "counts": True}}
+    with closing(DriftStore(settings.database_url)) as reports:
+        reports.add(DriftReport(datetime.now(UTC), version, "drift", "one of two", 900, 0.5, columns))
 
 
 class Prometheus:
@@ -144,7 +173,7 @@ class Town:
             producer.produce(topic, b"{")
         producer.flush(10)
         for part in ("stream_metrics", "outcomes_metrics"):
-            self.until(part, r"dead_letters_total\{reason=")
+            self.until(part, r'dead_letters_total\{reason="\w+"\} [1-9]')
 
     def change_the_model(self) -> None:
         """Back to the one before, and forth again by way of a canary."""
@@ -171,7 +200,7 @@ class Town:
                 self.list_of(f"user-{n}")
             self._client.get(f"{self._at('recommender')}/users/user-1/features")
             self.act("user-1", "garden-1")
-            self.until("stream_metrics", "sink_retries_total{")
+            self.until("stream_metrics", r'sink_retries_total\{sink="\w+"\} [1-9]')
         wait_for(lambda: self.list_of("user-1")["fallback"] is None)
 
     def lose_postgres(self) -> None:
@@ -179,7 +208,7 @@ class Town:
         with self._stack.without("postgres"):
             shown = self.list_of("user-2")
             self.act("user-2", "garden-2", recommendation_id=shown["recommendation_id"])
-            self.until("outcomes_metrics", "sink_retries_total{")
+            self.until("outcomes_metrics", r'sink_retries_total\{sink="\w+"\} [1-9]')
 
     def list_of(self, user: str, **query: Any) -> dict[str, Any]:
         answer = self._client.get(f"{self._at('recommender')}/recommend", params={"user_id": user, "k": 5, **query})

@@ -137,7 +137,8 @@ def totals(sample: Mapping[str, Sample]) -> dict[str, Any]:
     stream, recommender = sample["stream"].values, sample["recommender"].values
     dead: Counter[str] = Counter()
     for name, counter in DEAD.items():
-        dead.update({reason: int(n) for reason, n in by_label(sample[name].values or {}, counter, "reason").items()})
+        by_reason = by_label(sample[name].values or {}, counter, "reason")
+        dead.update({reason: int(n) for reason, n in by_reason.items() if n})
     return {
         "dead_total": None if stream is None else dead.total(),
         "dead_by_reason": dict(dead),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 
+from feature_repo.events import EVENT_TYPES
+
+REASONS = ("future", "json", "media_type", "schema", "too_large", "unavailable")
 ACK_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -37,6 +40,10 @@ class IngestMetrics:
             ["act", "outcome"],
             registry=self.registry,
         )
+        for event_type in EVENT_TYPES:  # at 0, or the first of each would have no rate
+            self.events.labels(event_type)
+        for reason in REASONS:
+            self.rejected.labels(reason)
         self.ack_seconds = Histogram(
             "freshet_ingest_ack_seconds",
             "From sending to the broker's acknowledgement, one request",

@@ -13,6 +13,10 @@ from bento.recommender.catalog import Catalog
 from infra import tracing
 
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+STEPS = (
+    *("personal", "by_profile", "by_segments", "by_popularity", "in_order", "similar"),
+    *("read", "explain", "read_page", "write_pages"),
+)
 AGES = (0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0)
 
 
@@ -80,11 +84,24 @@ class Metrics:
         self.admin_acts = Counter(
             "admin_acts_total", "rollbacks, promotions and attempts at them, by outcome", ["act", "outcome"], **own
         )
+        self._begin_at_zero()
         self._request_children: dict[tuple[str, int], tuple[Any, Any]] = {}
         self._stage_children: dict[str, Any] = {}
         self._model_child: Any = None
         self._canary_child: Any = None
         self._watched: list[Callable[[], None]] = []
+
+    def _begin_at_zero(self) -> None:
+        """Show what has not happened yet as 0: a series that began at 1 would have no rate."""
+        for counter, names in (
+            (self.fallbacks, ("last_known", "popular", "profile", "segment", "static")),
+            (self.failures, STEPS),
+            (self.rolled_back, ("fault", "request")),
+            (self.shadows, ("dropped", "failed", "late", "not_loaded", "scored")),
+            (self.pages, ("nowhere", "process", "redis")),
+        ):
+            for name in names:
+                counter.labels(name)
 
     def count(self, route: str, status: int, seconds: float) -> None:
         """A request was answered."""

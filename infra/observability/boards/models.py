@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.observability.boards.names import FALLBACK_SHARE, OUTCOMES, RECOMMENDER
+from infra.observability.boards.names import FALLBACK_SHARE, LAST_RUN, OUTCOMES, PASSED, RECOMMENDER
 from infra.observability.panels import (
     AMBER,
     GREEN,
@@ -25,7 +25,7 @@ def models() -> Json:
     return dashboard(
         "models",
         "Models",
-        "Which model serves, since when, and was one taken back?",
+        "Which model serves, since when, and was one taken back? Do flows run, what says the gate, what has drifted?",
         row(
             6,
             table(
@@ -96,6 +96,55 @@ def models() -> Json:
                 "Acts that name a list, by what became of them.",
                 "ops",
                 Query(rate(f"{OUTCOMES}_acts_total", "result"), "{{result}}"),
+            ),
+        ),
+        row(
+            8,
+            table(
+                "Hours since flows ended",
+                "The last runs that completed, and that failed. Failed since: runbooks training-failed, flow-failed.",
+                "h",
+                Query(f"(time() - {LAST_RUN}) / 3600 and {LAST_RUN} > 0"),
+                ["flow", "result"],
+            ),
+            graph(
+                "The gate's words",
+                "Versions in the registry; the newest 200.",
+                "none",
+                Query("freshet_model_versions", "{{gate}}"),
+                stacked=True,
+            ),
+            number(
+                "Hours since a model passed the gate",
+                "Its registration.",
+                "h",
+                Query(f"(time() - {PASSED}) / 3600 and {PASSED} > 0"),
+                (GREEN, None),
+                (AMBER, 14 * 24),
+            ),
+        ),
+        row(
+            8,
+            number(
+                "Features that have drifted",
+                "When last compared; a training starts from FRESHET_DRIFT_SHARE on.",
+                "percentunit",
+                Query("freshet_drift_share"),
+                (GREEN, None),
+                (AMBER, 0.3),
+            ),
+            graph(
+                "Looks for drift",
+                "By verdict; bad data: runbook flow-failed.",
+                "none",
+                Query("freshet_drift_reports", "{{verdict}}"),
+            ),
+            graph(
+                "How far columns are from the reference",
+                "The ten farthest, over the bound from which on a column counts as drifted.",
+                "none",
+                Query("topk(10, freshet_drift_distance_ratio)", "{{column}}"),
+                bound=1.0,
             ),
         ),
     )
