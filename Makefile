@@ -33,14 +33,17 @@ setup: $(STAMP) ## install everything into .venv, when something has changed
 
 frontend: $(PAGE) ## build the page; Node comes with `make setup`
 
-TOOLS = chromium nginx prometheus promtool
+TOOLS = chromium nginx prometheus promtool java
 
-tools: ## what tests take from the machine: Chromium, nginx, Prometheus; installed by apt-get where they are missing
+# tools whose package has another name
+PACKAGES = s/promtool/prometheus/; s/nginx/nginx-light/; s/java/openjdk-17-jre-headless/
+
+tools: ## what tests take from the machine: Chromium, nginx, Prometheus, Java; installed by apt-get where they are missing
 	@missing=; for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	test -z "$$missing" || { \
 		if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
 		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			$$(echo "$$missing" | sed 's/promtool/prometheus/; s/nginx/nginx-light/') >/dev/null; \
+			$$(echo "$$missing" | sed '$(PACKAGES)') >/dev/null; \
 	} || { echo "the tests need:$$missing; install them and try again" >&2; exit 1; }
 
 demo: setup ## the whole loop on MovieLens-100K in a throw-away folder, told as tables
