@@ -6,11 +6,9 @@ event, so a point-in-time join at time t - 1 microsecond finds what serving woul
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
 
 from prefect import flow, task
@@ -19,16 +17,14 @@ from prefect.cache_policies import NO_CACHE
 
 from feature_repo import schema
 from feature_repo.erasures import Erasures
-from feature_repo.events import MICROSECONDS, Event, Item, UserProfile
-from feature_repo.state import HALF_LIVES, CountedState, Row, States
+from feature_repo.events import Event, Item, UserProfile
+from feature_repo.state import CountedState, Row, States
 from flows.console import tracked
 from flows.event_store import open_event_store
+from flows.history_rows import SegmentFavourites, moments, standing_rows
 from flows.metadata import MetadataStore
 from flows.offline import Erased, ViewWriter, nobody, write_view
 from infra.settings import Settings, load_settings
-
-FAVOURITES = 50
-FAVOURITES_HALF_LIFE_S = HALF_LIVES["30d"]
 
 
 @flow(name="backfill", log_prints=True)
@@ -59,12 +55,6 @@ def erased_from_now_on(settings: Settings) -> Erased:
     """To be called before events are read; then asks who was erased since, and may be among them all the same."""
     began, erasures = datetime.now(UTC), Erasures(settings.database_url)
     return lambda: erasures.erased_since(began).keys()
-
-
-def moments(events: Iterable[Event]) -> Iterator[tuple[int, list[Event]]]:
-    """Events grouped by their time: (microseconds since the epoch, events of that time)."""
-    for time_us, group in groupby(events, key=lambda event: event.time_us):
-        yield time_us, list(group)
 
 
 def write_history(
@@ -101,9 +91,11 @@ def write_history(
                 item_rows.add(item_id, time_us, states.items[item_id].row())
     counts = {schema.USER_FEATURES.name: user_rows.rows, schema.ITEM_FEATURES.name: item_rows.rows}
     counts[schema.USER_SEEN.name] = write_view(folder, schema.USER_SEEN, _seen_rows(states), erased)
-    catalog = _standing_rows({item.item_id: item for item in items}, states.items)
+    first_us = _first_us(states.items)
+    start_us = min(first_us.values(), default=0)
+    catalog = standing_rows(((item.item_id, item) for item in items), first_us, start_us)
     counts[schema.ITEM_CATALOG.name] = write_view(folder, schema.ITEM_CATALOG, catalog)
-    profiles = _standing_rows({user.user_id: user for user in users}, states.users)
+    profiles = standing_rows(((user.user_id, user) for user in users), _first_us(states.users), start_us)
     counts[schema.USER_PROFILE.name] = write_view(folder, schema.USER_PROFILE, profiles, erased)
     counts[schema.SEGMENT_FAVOURITES.name] = write_view(folder, schema.SEGMENT_FAVOURITES, favourites.rows())
     return counts
@@ -114,47 +106,8 @@ def _seen_rows(states: States) -> Iterator[tuple[str, int, Row]]:
     return ((user_id, state.last_us, state.seen_row()) for user_id, state in states.users.items())
 
 
-def _standing_rows(
-    entries: Mapping[str, Item | UserProfile], states: Mapping[str, CountedState]
-) -> Iterator[tuple[str, int, Row]]:
-    """Catalogue entries or profiles, each taken to have held from its entity's first event on.
-
-    The log knows only when an entry was sent, often long after the events; stamped with that time, a
-    point-in-time join would deny the model what it is given when it serves.
-    """
-    start_us = min((state.first_us for state in states.values()), default=0)
-    for entity_id, entry in entries.items():
-        state = states.get(entity_id)
-        yield entity_id, state.first_us if state else start_us, entry.row()
-
-
-class SegmentFavourites:
-    """What each segment's users liked lately: decayed counts of (segment, item)."""
-
-    def __init__(self, users: Sequence[UserProfile]) -> None:
-        self._segments = {user.user_id: user.segments for user in users}
-        # Growing weights instead of shrinking counts (forward decay): one sum a pair, divided at the end.
-        self._weights: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-        self._start_us: int | None = None
-        self._last_us = 0
-
-    def add(self, event: Event) -> None:
-        """Count one event for each of its user's segments."""
-        if event.event_type == "remove_from_cart":
-            return
-        if self._start_us is None:
-            self._start_us = event.time_us
-        self._last_us = max(self._last_us, event.time_us)
-        weight = 2.0 ** ((event.time_us - self._start_us) / MICROSECONDS / FAVOURITES_HALF_LIFE_S)
-        for segment in self._segments.get(event.user_id, ()):
-            self._weights[segment][event.item_id] += weight
-
-    def rows(self) -> Iterator[tuple[str, int, Row]]:
-        """One row a segment, as of the newest event: the items and their shares of the segment's events."""
-        for segment, weights in sorted(self._weights.items()):
-            total = sum(weights.values())
-            best = sorted(weights, key=lambda item_id: (-weights[item_id], item_id))[:FAVOURITES]
-            yield segment, self._last_us, {"items": best, "scores": [weights[item_id] / total for item_id in best]}
+def _first_us(states: Mapping[str, CountedState]) -> dict[str, int]:
+    return {entity_id: state.first_us for entity_id, state in states.items()}
 
 
 if __name__ == "__main__":

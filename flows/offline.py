@@ -80,6 +80,13 @@ class ViewWriter:
         if len(self._columns[0]) >= BATCH_ROWS:
             self._flush()
 
+    def add_table(self, table: pa.Table) -> None:
+        """Write rows that are columns already, after those that were added before."""
+        if self._columns[0]:
+            self._flush()
+        self._file.write_table(table.select(self._schema.names).cast(self._schema))
+        self.rows += table.num_rows
+
     def _flush(self) -> None:
         arrays = [pa.array(column, field.type) for column, field in zip(self._columns, self._schema, strict=True)]
         self._file.write_batch(pa.record_batch(arrays, schema=self._schema))
