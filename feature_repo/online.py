@@ -112,18 +112,20 @@ class OnlineStore:
     """Rows of several views over one Redis client.
 
     Args:
-        client: a ``redis.Redis`` that returns bytes.
+        client: what ``infra.redis_url.connect`` gives, or a ``redis.Redis``; it returns bytes.
         views: the views to serve.
     """
 
     def __init__(self, client: Any, views: Iterable[View], project: str = PROJECT) -> None:
         self._client = client
+        self._is_cluster = getattr(client, "is_cluster", False)
         self.codecs = {view.name: ViewCodec(view, project) for view in views}
 
     def write(self, rows: Mapping[str, Mapping[str, tuple[Row, int]]]) -> int:
         """Write rows at once; the last write of an entity wins. Returns the number of rows.
 
-        Commands are put together here instead of by the client, one HSET an entity: half of the cost of a row.
+        Commands are put together here instead of by the client, one HSET an entity: half of the cost of a row. A
+        cluster's client puts them together itself: it knows which node has which key.
 
         Args:
             rows: view name -> entity id -> (features, event time in microseconds).
@@ -139,13 +141,22 @@ class OnlineStore:
                 changed[codec.view.entity].update(dict.fromkeys(entities, now))
         if not hashes:
             return 0
-        commands = [_hset(key, parts) for key, parts in hashes.items()]
         with self._client.pipeline(transaction=False) as pipe:
             for entity, moments in changed.items():
                 pipe.zadd(changed_key(entity), moments)
-            self._replies(commands)
+            self._write_hashes(hashes)
             pipe.execute()
         return sum(map(len, hashes.values()))
+
+    def _write_hashes(self, hashes: Mapping[bytes, Sequence[tuple[ViewCodec, Row, int]]]) -> None:
+        if not self._is_cluster:
+            self._replies([_hset(key, parts) for key, parts in hashes.items()])
+            return
+        with self._client.pipeline(transaction=False) as pipe:
+            for key, parts in hashes.items():
+                for codec, row, time_us in parts:
+                    pipe.hset(key, mapping=codec.encode(row, time_us))
+            pipe.execute()
 
     def _replies(self, commands: list[bytes]) -> list[Any]:
         """The replies to commands that are put together already, in one round trip."""
@@ -187,8 +198,15 @@ class OnlineStore:
         return [None if stamp is None else wire.decode_timestamp(stamp) for (stamp,) in stamps]
 
     def _read(self, request: EntityRequest, entity_ids: Sequence[str]) -> list[list[bytes | None]]:
-        commands = [request.command(request.key(entity_id)) for entity_id in entity_ids]
-        return self._replies(commands) if commands else []
+        if not entity_ids:
+            return []
+        if not self._is_cluster:
+            return self._replies([request.command(request.key(entity_id)) for entity_id in entity_ids])
+        with self._client.pipeline(transaction=False) as pipe:
+            for entity_id in entity_ids:
+                pipe.hmget(request.key(entity_id), request.hash_fields)
+            found: list[list[bytes | None]] = pipe.execute()
+        return found
 
     def read_entity(self, entity_id: str, view_names: Sequence[str]) -> dict[str, OnlineRow | None]:
         """Several views of one entity in one HMGET."""

@@ -7,11 +7,11 @@ lost do not come back by it. The embedded stack does this at each start, ``flows
 from __future__ import annotations
 
 import pyarrow.parquet as pq
-import redis
 
 from feature_repo.online import OnlineStore
 from feature_repo.schema import SEGMENT_FAVOURITES, TIMESTAMP, View
 from feature_repo.state import Row
+from infra.redis_url import connect
 from infra.settings import Settings, load_settings
 
 BATCH_VIEWS = (SEGMENT_FAVOURITES,)
@@ -19,7 +19,7 @@ BATCH_VIEWS = (SEGMENT_FAVOURITES,)
 
 def restore_batch_views(settings: Settings) -> int:
     """Write the newest offline row of every entity of the batch views. Returns the number of rows."""
-    with redis.Redis.from_url(settings.redis_url) as client:
+    with connect(settings.redis_url) as client:
         store = OnlineStore(client, BATCH_VIEWS)
         return store.write({view.name: _newest(settings, view) for view in BATCH_VIEWS})
 

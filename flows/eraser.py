@@ -27,6 +27,7 @@ from flows.metadata import MetadataStore
 from flows.offline import forget
 from flows.remains import remove_remains
 from flows.served_store import ServedStore, served_folder
+from infra.redis_url import connect
 from infra.settings import Settings, SettingsError, load_settings
 from infra.telemetry import setup_logging
 from infra.topics import TopicError, retention
@@ -63,9 +64,7 @@ class Eraser:
         self._erasures = Erasures(settings.database_url)
         self._metadata = MetadataStore(settings.database_url)
         self._events = open_event_store(settings.event_store_url)
-        self._redis: Any = redis.Redis.from_url(
-            settings.redis_url, retry=None, socket_timeout=5, socket_connect_timeout=2
-        )
+        self._redis: Any = connect(settings.redis_url, retry=None, socket_timeout=5, socket_connect_timeout=2)
         self._looks: Mapping[str, Look] = {
             "offline_store": self._offline_rows,  # first: what lies there can be materialized into the online store
             "online_store": self._online_rows,

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import orjson
-import redis
 from rich.progress import Progress
 
 from feature_repo.events import Event, Item, UserProfile
@@ -20,6 +19,7 @@ from feature_repo.schema import USER_FEATURES
 from flows.console import bar
 from flows.dataset import Dataset
 from flows.event_store import open_event_store
+from infra.redis_url import connect
 from infra.settings import Settings
 
 PATIENCE_S = 120.0
@@ -139,7 +139,7 @@ def wait_until_applied(settings: Settings, events: Sequence[Event], progress: Pr
     store = open_event_store(settings.event_store_url)
     task = progress.add_task("features", total=len(events), unit="events")
     counted, moved = -1, time.monotonic()
-    with redis.Redis.from_url(settings.redis_url) as client:
+    with connect(settings.redis_url) as client:
         online = OnlineStore(client, [USER_FEATURES])
         while True:
             rows = online.read(USER_FEATURES.name, list(newest))

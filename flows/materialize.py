@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
-import redis
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -15,6 +14,7 @@ from feature_repo.erasures import Erasures
 from feature_repo.schema import VIEWS
 from feature_repo.store import open_store
 from flows.remains import remove_all_remains
+from infra.redis_url import connect
 from infra.settings import Settings, load_settings
 
 
@@ -63,7 +63,7 @@ def bring_online(settings: Settings, views: list[str], end: datetime) -> int:
         How many such users there were.
     """
     open_store(settings).materialize_incremental(end_date=end, feature_views=views)
-    with redis.Redis.from_url(settings.redis_url) as client:
+    with connect(settings.redis_url) as client:
         return remove_all_remains(client, Erasures(settings.database_url).erased_since(end))
 
 

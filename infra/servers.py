@@ -128,7 +128,9 @@ def _redis(settings: Settings) -> list[str]:
 def _redis_healthy(settings: Settings) -> bool:
     import redis
 
-    with redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2) as client:
+    from infra.redis_url import connect
+
+    with connect(settings.redis_url, socket_timeout=2, socket_connect_timeout=2) as client:
         try:
             return bool(client.ping())
         except redis.RedisError:

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote, urlparse
+from urllib.parse import unquote, urlparse
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from infra import production
+from infra import production, redis_url
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "FRESHET_"
@@ -45,7 +45,10 @@ class Settings(BaseSettings):
         "", validation_alias="KAFKA_BOOTSTRAP_SERVERS", description="Kafka brokers, host:port, comma separated"
     )
     redis_url: str = Field(
-        "", repr=False, validation_alias="REDIS_URL", description="Feast's online store, redis[s]://host:port/db"
+        "",
+        repr=False,
+        validation_alias="REDIS_URL",
+        description="Feast's online store, redis[s]://host:port/db; a cluster or sentinels: docs/engines.md",
     )
     database_url: str = Field(
         "", repr=False, validation_alias="DATABASE_URL", description="PostgreSQL for catalogue, profiles and metadata"
@@ -418,16 +421,7 @@ class Settings(BaseSettings):
     @cached_property
     def feast_redis(self) -> str:
         """``redis_url`` in the spelling of Feast's connection string (host:port,db=0,password=...,ssl=true)."""
-        url = urlparse(self.redis_url)
-        parts = [f"{url.hostname}:{url.port or 6379}", f"db={url.path.strip('/') or 0}"]
-        if url.username:
-            parts.append(f"username={unquote(url.username)}")
-        if url.password:
-            parts.append(f"password={unquote(url.password)}")
-        if url.scheme == "rediss":
-            parts.append("ssl=true")
-        parts += [f"{name}={value}" for name, value in parse_qsl(url.query) if name.startswith("ssl_")]
-        return ",".join(parts)
+        return redis_url.parse(self.redis_url).feast()
 
     @property
     def offline_dir(self) -> Path:
@@ -443,7 +437,9 @@ class Settings(BaseSettings):
         }
         registry_type = "sql" if "://" in self.feast_registry else "file"
         feast = {"FEAST_REGISTRY": self.feast_registry, "FEAST_REGISTRY_TYPE": registry_type}
-        return values | feast | {"FEAST_REDIS": self.feast_redis}
+        redis = redis_url.parse(self.redis_url)
+        online = {"FEAST_REDIS": redis.feast(), "FEAST_REDIS_TYPE": redis.kind, "FEAST_REDIS_SERVICE": redis.service}
+        return values | feast | online
 
 
 def _listed(urls: str) -> list[str]:

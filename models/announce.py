@@ -15,6 +15,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from infra.redis_url import connect
 from infra.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -125,6 +126,6 @@ class Announcements:
 
 def _client(settings: Settings, **options: Any) -> Any:
     # Without retries of its own: who waits for Redis here has a limit.
-    return redis.Redis.from_url(
+    return connect(
         settings.redis_url, socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0), **options
     )

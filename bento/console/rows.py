@@ -10,15 +10,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from bento.errors import Unavailable
 from feature_repo.events import MICROSECONDS
 from feature_repo.online import EntityRequest, OnlineRow, ViewCodec, changed_key, if_fresh
 from feature_repo.schema import View
+from infra.redis_url import connect_async
 from infra.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -55,15 +55,14 @@ class OnlineRows:
 
     def __init__(self, settings: Settings) -> None:
         self._ttl_s = settings.feature_ttl_s
-        pool: Any = redis.asyncio.BlockingConnectionPool.from_url(
+        self._client: Any = connect_async(
             settings.redis_url,
             max_connections=CONNECTIONS,
-            timeout=TIMEOUT_S,
+            timeout_s=TIMEOUT_S,
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
             retry=Retry(NoBackoff(), 1),  # once: a connection that lay idle may have died
         )
-        self._client: Any = redis.asyncio.Redis.from_pool(pool)
 
     async def read(self, request: EntityRequest, entity_ids: Sequence[str], expired: bool = False) -> list[Entity]:
         """Entities' rows, in the order of the ids, in one round trip.
@@ -112,7 +111,7 @@ class OnlineRows:
         try:
             async with self._client.pipeline(transaction=False) as pipe:
                 yield pipe
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
             log.warning("the online store is away: %s", error)
             raise Unavailable("the online store (Redis) gives no answer; see REDIS_URL, and try again") from None
 

@@ -16,6 +16,8 @@ import hiredis
 import redis.asyncio
 from redis.credentials import UsernamePasswordCredentialProvider
 
+from infra.redis_url import RedisUrl, parse, sentinels
+
 Late = Callable[[bytes, Any], object]
 
 
@@ -100,7 +102,7 @@ class Connection(asyncio.Protocol):
 
 
 async def connect(url: str, late: Late) -> Connection:
-    """A connection that may be used, to a Redis URL as redis-py takes it.
+    """A connection that may be used, to the server of a URL; with sentinels, to the one they call the master now.
 
     Args:
         late: as of Connection.
@@ -108,13 +110,15 @@ async def connect(url: str, late: Late) -> Connection:
     Raises:
         OSError, StoreAway: it cannot be had.
     """
-    plan: Any = redis.asyncio.ConnectionPool.from_url(url).make_connection()
+    parts = parse(url)
+    plan: Any = redis.asyncio.ConnectionPool.from_url(parts.server).make_connection()
     loop = asyncio.get_running_loop()
     if hasattr(plan, "path"):
         _, connection = await loop.create_unix_connection(lambda: Connection(late), plan.path)
     else:
         tls = plan.ssl_context.get() if hasattr(plan, "ssl_context") else None
-        _, connection = await loop.create_connection(lambda: Connection(late), plan.host, int(plan.port), ssl=tls)
+        host, port = await _master(parts) if parts.kind == "redis_sentinel" else (plan.host, int(plan.port))
+        _, connection = await loop.create_connection(lambda: Connection(late), host, port, ssl=tls)
     try:
         for command in await _greeting(plan):
             await ask(connection, command)
@@ -122,6 +126,18 @@ async def connect(url: str, late: Late) -> Connection:
         connection.abort()
         raise
     return connection
+
+
+async def _master(parts: RedisUrl) -> tuple[str, int]:
+    asked: Any = sentinels(parts, redis.asyncio)
+    try:
+        host, port = await asked.discover_master(parts.service)
+    except redis.RedisError as error:
+        raise StoreAway(str(error)) from None
+    finally:
+        for each in asked.sentinels:
+            await each.aclose()
+    return host, int(port)
 
 
 async def _greeting(plan: Any) -> list[bytes]:

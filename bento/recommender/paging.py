@@ -28,6 +28,7 @@ from bento.recommender.impressions import Origin
 from bento.recommender.metrics import Metrics
 from feature_repo.events import pseudonym
 from feature_repo.item_table import ItemTable
+from infra.redis_url import connect
 from infra.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ class Pages:
         self._ttl_s = settings.page_ttl_s
         self._metrics = metrics
         timeout = settings.dependency_timeout_s
-        self._client: Any = redis.Redis.from_url(
+        self._client: Any = connect(
             settings.redis_url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
         )
         self._fresh: OrderedDict[str, _Fresh] = OrderedDict()

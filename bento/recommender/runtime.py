@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 
-import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -29,6 +28,7 @@ from bento.recommender.workers import metrics_folder
 from bento.stopping import Drain
 from feature_repo.online import OnlineStore
 from feature_repo.schema import ITEM_CATALOG, ITEM_FEATURES
+from infra.redis_url import connect
 from infra.settings import Settings
 from infra.tracing import Tracer
 
@@ -110,7 +110,7 @@ class Runtime:
 
 
 def _item_store(settings: Settings) -> OnlineStore:
-    client = redis.Redis.from_url(
+    client = connect(
         settings.redis_url,
         socket_timeout=BACKGROUND_TIMEOUT_S,
         socket_connect_timeout=BACKGROUND_TIMEOUT_S,

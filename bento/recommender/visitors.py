@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bento.recommender.breaker import Breaker
+from bento.recommender.cluster_reader import reader_for
 from bento.recommender.connection import StoreAway
 from bento.recommender.last_known import LastKnown, Raw
 from bento.recommender.metrics import Metrics
-from bento.recommender.reader import Reader
 from feature_repo.admission import Admission
 from feature_repo.events import Event
 from feature_repo.online import EntityRequest, OnlineRow, ViewCodec, if_fresh
@@ -111,7 +111,7 @@ class Visitors:
         self._last = LastKnown(settings.last_known_users, settings.last_known_s, settings.last_known_mb * 2**20)
         trial = self._user.command(self._user.key(""))
         breaker = Breaker("redis", metrics)
-        self._reader = Reader(settings.redis_url, settings.dependency_timeout_s, trial, breaker, self._last.keep)
+        self._reader = reader_for(settings.redis_url, settings.dependency_timeout_s, trial, breaker, self._last.keep)
 
     async def read(self, user_id: str, now_us: int, within_s: float = float("inf")) -> Visitor:
         """A user as of now.

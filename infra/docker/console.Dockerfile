@@ -22,7 +22,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 WORKDIR /app
 COPY --from=packages /opt/venv /opt/venv
 COPY infra/*.py infra/
-COPY feature_repo/*.py feature_repo/feature_store.yaml feature_repo/
+COPY feature_repo/*.py feature_repo/*.yaml feature_repo/
 COPY models/*.py models/
 COPY bento/*.py bento/
 COPY bento/access/*.py bento/access/
