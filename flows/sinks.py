@@ -26,6 +26,7 @@ from flows.flow_metrics import FlowMetrics
 from flows.messages import Arrival, DeadLetter, Forgotten, RowRemoval, RowWrite, Withdrawn
 from flows.metadata import MetadataStore
 from flows.stream_metrics import StreamMetrics
+from infra import redis_url
 from infra.kafka import librdkafka
 from infra.settings import Settings
 
@@ -84,7 +85,7 @@ def online_rows(settings: Settings, metrics: StreamMetrics) -> Sink[RowWrite | R
 
     def connect() -> Write[RowWrite | RowRemoval]:
         # No retries of the client's own: the sink's are the ones that are logged and counted.
-        client = redis.Redis.from_url(settings.redis_url, retry=None, socket_timeout=5, socket_connect_timeout=2)
+        client = redis_url.connect(settings.redis_url, retry=None, socket_timeout=5, socket_connect_timeout=2)
         store = OnlineStore(client, VIEWS)
 
         def write(changes: list[RowWrite | RowRemoval]) -> None:
