@@ -20,7 +20,7 @@ from infra.settings import Settings
 log = logging.getLogger(__name__)
 
 ASKED = frozenset(
-    b"accept accept-encoding content-length content-type if-none-match "
+    b"accept accept-encoding authorization content-length content-type if-none-match "
     b"traceparent tracestate user-agent x-api-key".split()
 )
 """Request headers that go on. No other does: cookies of other programs on the same host are nobody's business."""
@@ -29,6 +29,8 @@ STAYS = frozenset(
     b"date server".split()
 )
 """Answer headers that do not come back: of one hop (RFC 9110, 7.6.1), or this server's own."""
+
+FORWARDED_FOR = "x-forwarded-for"
 
 CONNECT_S = 1.0
 READ_S = 15.0
@@ -162,10 +164,16 @@ class _Upload:
 
 
 def asked_headers(scope: Scope) -> CIMultiDict[str]:
-    """The headers of a request that go on to the service."""
-    return CIMultiDict(
+    """The headers of a request that go on to the service, and whom it came from: services count requests by address.
+
+    What the request itself says of that is left out, or anybody could come from anywhere.
+    """
+    headers = CIMultiDict(
         (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"] if name in ASKED
     )
+    if scope.get("client"):
+        headers[FORWARDED_FOR] = scope["client"][0]
+    return headers
 
 
 def _target(path: bytes, query: bytes) -> str:

@@ -52,7 +52,8 @@ def endpoints(service: str) -> Iterator[tuple[str, str, Json]]:
 
 def _endpoint(document: Json, method: str, path: str, operation: Json) -> str:
     told = operation.get("description") or operation.get("summary", "")
-    key = " Wants `X-Api-Key`." if operation.get("security") else ""
+    roles = [role for way in operation.get("security", ()) for role in way.get("ApiKey", ())]
+    key = f" Role `{roles[0]}`." if roles else " Wants `X-Api-Key`." if operation.get("security") else ""
     parts = [f"### {method} {path}\n\n{' '.join(told.split())}{key}\n\n"]
     fields = [
         (code(each["name"]), each["in"], _kind(document, each["schema"]), _default(each), each.get("description", ""))

@@ -32,6 +32,7 @@ def served(app: Any, port: int = 0, life: Any = None, host: str = "127.0.0.1") -
         log_level="critical",
         lifespan="auto" if life is None else "off",
         server_header=False,
+        proxy_headers=False,  # as the console is run
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
