@@ -6,13 +6,17 @@ import ipaddress
 import logging
 import time
 from functools import lru_cache
+from typing import Any
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis import RedisError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException, RedisError
 
 from bento.access.keys import check_rate
+from infra.redis_url import connect_async
 from infra.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
@@ -22,6 +26,7 @@ AWAY_S = 2.0
 """How long Redis is not asked again after it has failed: nobody waits for its time-out more often."""
 REMEMBERED_S = 0.25
 """How long a caller who asked too often is refused without asking Redis: a flood costs it four looks a second."""
+CONNECTIONS = 32
 MOST = 4_096
 """Callers that are counted here. The library looks through all of them at every count: more would slow all down."""
 
@@ -64,7 +69,7 @@ class Rates:
         if now >= self._away_until:
             try:
                 return await self._counted(self._redis(), limit, who, now)
-            except (RedisError, OSError, TimeoutError) as error:
+            except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
                 self._away_until = now + AWAY_S
                 log.warning("Redis is away, each process counts requests by itself", extra={"error": repr(error)})
         if len(self._memory.storage) > MOST:
@@ -86,16 +91,30 @@ class Rates:
     def _redis(self) -> SlidingWindowCounterRateLimiter:
         # At the first request that is counted: without rates there is no connection.
         if self._together is None:
-            wait_s = self._settings.dependency_timeout_s
-            storage = RedisStorage(
-                f"async+{self._settings.redis_url}",
-                implementation="redispy",
-                key_prefix=PREFIX,
-                socket_timeout=wait_s,
-                socket_connect_timeout=wait_s,
-            )
-            self._together = SlidingWindowCounterRateLimiter(storage)
+            self._together = SlidingWindowCounterRateLimiter(_Storage(self._settings))
         return self._together
+
+
+class _Storage(RedisStorage):
+    """The library's, on the client that every part of Freshet has: a server, a cluster, or a sentinels' master."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__("async+redis://", implementation="redispy", key_prefix=PREFIX)
+
+    def configure_bridge(self) -> None:
+        """What the library would make of its own URL, which knows neither TLS to a cluster nor to a master."""
+        wait_s = self._settings.dependency_timeout_s
+        client = connect_async(
+            self._settings.redis_url,
+            CONNECTIONS,
+            wait_s,
+            socket_timeout=wait_s,
+            socket_connect_timeout=wait_s,
+            retry=Retry(NoBackoff(), 0),
+        )
+        bridge: Any = self.bridge
+        bridge.storage, bridge.connection_getter = client, lambda _readonly: client
 
 
 def address(client: tuple[str, int] | None) -> str:

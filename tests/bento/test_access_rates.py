@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import redis
+import redis_servers
 from prometheus_client import CollectorRegistry, Counter
 
 from bento.access import rates
@@ -49,6 +50,15 @@ def test_all_processes_count_together_and_what_they_keep_is_forgotten(settings: 
     assert let_in(second, [("4/minute", "ann")] * 3) == [True, True, False]
     kept = redis_client.keys("freshet-rate*")
     assert kept and all(0 < redis_client.ttl(key) <= 120 for key in kept)
+
+
+@pytest.mark.parametrize("kind", ["cluster", "sentinel"])
+def test_a_cluster_and_sentinels_count_as_one_server_does(settings: Settings, tmp_path: Path, kind: str) -> None:
+    with getattr(redis_servers, kind)(settings, tmp_path) as served:
+        own = settings.model_copy(update={"redis_url": served.url})
+        asked = [("2/hour", who) for who in ("ann", "bo", "carl") for _ in range(2)]
+        assert all(let_in(Rates(own), asked))
+        assert not any(let_in(Rates(own), asked)), "by what another process has counted"
 
 
 def test_who_asks_too_often_is_told_when_to_come_back_and_costs_redis_nothing(
