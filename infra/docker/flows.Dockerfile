@@ -32,7 +32,7 @@ COPY --from=packages /opt/venv /opt/venv
 COPY infra/*.py infra/
 COPY feature_repo/*.py feature_repo/*.yaml feature_repo/.feastignore feature_repo/
 COPY models/*.py models/
-COPY flows/*.py flows/prefect.yaml flows/
+COPY flows/*.py flows/kubernetes_pool.json flows/prefect.yaml flows/
 USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
-import redis
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from feature_repo.events import Event, Message
@@ -21,6 +20,7 @@ from feature_repo.online import OnlineRow, OnlineStore
 from feature_repo.schema import VIEWS
 from feature_repo.state import Row, States
 from flows.event_store import open_event_store
+from infra.redis_url import connect
 from infra.settings import Settings, any_ports, load_settings
 
 PATIENCE_S = 40.0
@@ -31,7 +31,7 @@ class Log:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.online = OnlineStore(redis.Redis.from_url(settings.redis_url), VIEWS)
+        self.online = OnlineStore(connect(settings.redis_url), VIEWS)
         self.store = open_event_store(settings.event_store_url)
 
     def send(self, messages: Iterable[Message]) -> None:
