@@ -23,7 +23,7 @@ ifdef FRESHET_HOME
 export FRESHET_HOME
 endif
 
-.PHONY: help setup frontend tools demo demo-remote demo-lifecycle up down status trace load train rollback bench bench-quality bench-serving bench-serving-faults bench-faults test lint docs lock clean
+.PHONY: help setup frontend tools demo demo-remote demo-lifecycle up down status trace load train rollback bench bench-quality bench-serving bench-serving-faults bench-faults bench-growth test lint docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -108,6 +108,10 @@ bench-serving-faults: setup ## Redis, broker, registry and feed fail under load,
 
 bench-faults: setup ## 100 SIGKILLs under load; every event accounted for (some ten minutes)
 	@$(BIN)/python -m benchmarks.faults
+
+bench-growth: setup ## cost, memory and latency against 10^3..10^6 users and 10^3..10^5 items, with bounds (an hour; goes on where it was stopped)
+	@$(BIN)/python -m benchmarks.growth --json $(or $(FRESHET_HOME),.local)/growth.json --plot $(or $(FRESHET_HOME),.local)/plots/growth.png; \
+		code=$$?; $(BIN)/python -m benchmarks.capacity --figures $(or $(FRESHET_HOME),.local)/growth.json && exit $$code
 
 test: lint tools $(PAGE) ## everything: lint, types, floors, then all tests, the page's too
 	@$(NPM) test
