@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import get_args
@@ -71,6 +72,8 @@ class LifeMetrics:
             ["column"],
             registry=registry,
         )
+        self._columns: set[str] = set()
+        self.share.set(math.nan)  # until something was compared
         for source in SOURCES:
             self.known.labels(source)
 
@@ -92,9 +95,12 @@ class LifeMetrics:
             count, at = tally.get(verdict, (0, None))
             self.reports.labels(verdict).set(count)
             self.last_report.labels(verdict).set(at.timestamp() if at else 0.0)
-        self.distance.clear()
-        if compared is not None:
-            self.share.set(compared.share or 0.0)
-            for column, found in compared.features.items():
-                if found["threshold"] and found["distance"] is not None:
-                    self.distance.labels(column).set(found["distance"] / found["threshold"])
+        if compared is None:
+            return
+        self.share.set(compared.share or 0.0)
+        for column in self._columns - set(compared.features):  # of a model before
+            self.distance.labels(column).set(math.nan)
+        self._columns |= set(compared.features)
+        for column, found in compared.features.items():
+            known = found["threshold"] and found["distance"] is not None
+            self.distance.labels(column).set(found["distance"] / found["threshold"] if known else math.nan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,6 +54,7 @@ def test_the_gates_words_and_the_looks_for_drift_are_told(shop: Settings, tmp_pa
     seen.look()
     assert [seen.value("model_versions", gate=word) for word in ("passed", "refused", "none")] == [0, 0, 0]
     assert seen.value("drift_last_report_timestamp_seconds", verdict="bad data") == 0
+    assert math.isnan(seen.value("drift_share") or 0), "nothing was compared"
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "manifest.json").write_text("{}")
     for gate in ("passed", "refused: latency", "refused: quality", None):
@@ -74,7 +76,12 @@ def test_the_gates_words_and_the_looks_for_drift_are_told(shop: Settings, tmp_pa
     assert seen.value("drift_last_report_timestamp_seconds", verdict="drift") == AT.timestamp()
     assert seen.value("drift_share") == 0.5
     assert seen.value("drift_distance_ratio", column="clicks_1h") == pytest.approx(3.0)
-    assert seen.value("drift_distance_ratio", column="label") is None
+    assert math.isnan(seen.value("drift_distance_ratio", column="label") or 0)
+    with closing(DriftStore(shop.database_url)) as reports:
+        reports.add(DriftReport(AT.replace(hour=14), "2", "no drift", "little", 900, 0.0, {"label": columns["label"]}))
+    seen.look()
+    assert seen.value("drift_share") == 0
+    assert math.isnan(seen.value("drift_distance_ratio", column="clicks_1h") or 0), "the new model has no such column"
 
 
 def test_a_source_that_is_away_is_told_and_keeps_nobody_else(
