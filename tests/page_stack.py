@@ -46,18 +46,18 @@ class Shop(Stack):
 
 
 @contextmanager
-def shop_stack(folder: Path, *more: str) -> Iterator[Shop]:
+def shop_stack(folder: Path, **more: Any) -> Iterator[Shop]:
     """The parts the page needs, watched as ``make up`` watches them: what dies is started again.
 
-    As on a first start, the models come while the recommender already runs. ``more`` are further parts.
+    As on a first start, the models come while the recommender already runs. ``more`` are further settings.
     """
     settings = load_settings(
-        home=folder / "home", admin_key=ADMIN_KEY, explore_share=0.0, release_poll_s=0.5, **any_ports()
+        home=folder / "home", admin_key=ADMIN_KEY, explore_share=0.0, release_poll_s=0.5, **any_ports(), **more
     )
     shop = write_dataset(folder / "shop", sample_items(), sample_users(USERS), sample_events(USERS, EACH))
     with ThreadPoolExecutor(1) as beside:
         models = beside.submit(lambda: [sample_bundle(seed) for seed in (1, 0)])
-        with Shop(settings, (*PARTS, *more)) as stack:
+        with Shop(settings, PARTS) as stack:
             load_dataset(stack.settings, shop)
             register(stack.settings, models.result(), folder)
             wait_for(lambda: answers(f"{address(stack, 'recommender')}/ready"))

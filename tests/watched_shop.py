@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import time
@@ -16,8 +17,10 @@ import yaml
 from confluent_kafka import Producer
 from page_stack import ADMIN_KEY, Shop, address, shop_stack, wait_for
 
-from infra.processes import free_ports
+from infra.processes import free_ports, script
+from infra.servers import answers
 from infra.settings import ROOT, Settings
+from infra.telemetry import THIRD_PARTIES_OFF
 from models import registry
 from models.drift_store import DriftReport, DriftStore
 from models.experiment_store import ExperimentStore
@@ -40,7 +43,11 @@ EXPERIMENT = {
 @contextmanager
 def watched_shop(folder: Path) -> Iterator[tuple[Shop, Prometheus]]:
     """The shop's services, seen through people, mistakes and faults; the broker is away by now, all else is up."""
-    with shop_stack(folder, "prefect") as stack, prometheus(stack, folder) as seen:
+    with (
+        prefect(folder) as api,
+        shop_stack(folder, prefect_api_url=api) as stack,
+        prometheus(stack, folder) as seen,
+    ):
         with closing(ExperimentStore(stack.settings.database_url)) as experiments:
             experiments.put(Experiment.model_validate(EXPERIMENT))
         town = Town(stack)
@@ -56,25 +63,42 @@ def watched_shop(folder: Path) -> Iterator[tuple[Shop, Prometheus]]:
 
 
 def run_flows(settings: Settings) -> None:
-    """What a night leaves behind: runs in Prefect, one of them failed, a word of the gate, a look for drift."""
-    with httpx.Client(base_url=settings.prefect_api_url, trust_env=False, timeout=30) as prefect:
+    """What a night leaves behind: runs in Prefect, some of them failed, a word of the gate, a look for drift."""
+    wait_for(lambda: answers(f"{settings.prefect_api_url}/health"), 300)
+    with httpx.Client(base_url=settings.prefect_api_url, trust_env=False, timeout=30) as client:
         for name, state in (
             ("train", "COMPLETED"),
             ("train", "FAILED"),
             ("drift", "COMPLETED"),
             ("materialize", "CRASHED"),
         ):
-            flow = prefect.post("/flows/", json={"name": name}).raise_for_status().json()["id"]
-            run = prefect.post("/flow_runs/", json={"flow_id": flow}).raise_for_status().json()["id"]
+            flow = client.post("/flows/", json={"name": name}).raise_for_status().json()["id"]
+            run = client.post("/flow_runs/", json={"flow_id": flow}).raise_for_status().json()["id"]
             for kind in ("RUNNING", state):
                 said = {"state": {"type": kind}, "force": True}
-                prefect.post(f"/flow_runs/{run}/set_state", json=said).raise_for_status()
+                client.post(f"/flow_runs/{run}/set_state", json=said).raise_for_status()
     version = registry.champion(settings, settings.model_alias)
     assert version is not None
     registry.annotate(settings, version, {"gate": "passed"}, "")
     columns = {"clicks_1h": {"distance": 0.3, "threshold": 0.1, "drifted": True, "counts": True}}
     with closing(DriftStore(settings.database_url)) as reports:
         reports.add(DriftReport(datetime.now(UTC), version, "drift", "one of two", 900, 0.5, columns))
+
+
+@contextmanager
+def prefect(folder: Path) -> Iterator[str]:
+    """Prefect's server; it comes up, which takes a while, beside all else."""
+    (port,) = free_ports("127.0.0.1", 1)
+    command = [script("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    own = os.environ | THIRD_PARTIES_OFF | {"PREFECT_HOME": str(folder / "prefect")}
+    with (
+        (folder / "prefect.log").open("w") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, env=own) as process,
+    ):
+        try:
+            yield f"http://127.0.0.1:{port}/api"
+        finally:
+            process.terminate()
 
 
 class Prometheus:
