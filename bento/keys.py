@@ -21,6 +21,11 @@ Lock = Literal["open", "needed", "closed"]
 _keyring = lru_cache(maxsize=8)(Keyring)
 
 
+def keyring(settings: Settings) -> Keyring:
+    """All keys, read once a process. Raises SettingsError when the file of keys cannot be used."""
+    return _keyring(settings.api_keys_file, settings.admin_key)
+
+
 def lock(settings: Settings) -> Lock:
     """What stands before an admin's acts.
 
@@ -49,7 +54,7 @@ def check_key(settings: Settings, key: str | None, act: str) -> None:
     if state == "open":
         return
     sent = (key or "").encode("latin-1", "replace")  # as headers are decoded
-    holder = _keyring(settings.api_keys_file, settings.admin_key).holder(sent)
+    holder = keyring(settings).holder(sent)
     if holder is None or "admin" not in holder.roles:
         raise Unauthorized("X-Api-Key is missing or is not FRESHET_ADMIN_KEY, nor another key of role admin")
 

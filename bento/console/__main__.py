@@ -9,6 +9,7 @@ import uvicorn
 
 from bento.access.connection import bounded
 from bento.console.app import create_app
+from bento.keys import keyring
 from infra.pages import is_built
 from infra.settings import SettingsError, load_settings
 from infra.telemetry import setup_logging
@@ -23,6 +24,7 @@ def main() -> int:
     """Serve until a signal comes. Returns the exit status."""
     try:
         settings = load_settings()
+        keyring(settings)  # what is wrong with it should not be told by an answer
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bento.errors import ApiError, Forbidden, Unauthorized
 from bento.keys import check_key, lock
 from infra.settings import Settings
+from tests.bento.access_services import key_file
 
 
 def of(home: Settings, mode: str, admin_key: str) -> Settings:
@@ -49,3 +52,14 @@ def test_who_may(home: Settings, mode: str, admin_key: str, key: str | None, ref
     assert "sesame" not in str(told.value)
     if refusal is Forbidden:
         assert "nobody may change the model" in str(told.value)
+
+
+def test_a_key_of_role_admin_administers_and_no_other_does(home: Settings, tmp_path: Path) -> None:
+    keys = key_file(tmp_path / "keys", {"ops": "admin", "shop": "ingest,read"})
+    for mode in ("local", "production"):
+        settings = of(home, mode, "").model_copy(update={"api_keys_file": tmp_path / "keys"})
+        assert lock(settings) == "needed"
+        check_key(settings, keys["ops"], "change the model")
+        for key in (keys["shop"], "", None):
+            with pytest.raises(Unauthorized, match="role admin"):
+                check_key(settings, key, "change the model")
