@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     kafka_username: str = Field("", description="SASL user; $ConnectionString on Azure Event Hubs")
     kafka_password: str = Field("", repr=False, description="SASL password, or Event Hubs' connection string")
     kafka_ca_file: Path | None = Field(None, description="certificates that sign the brokers'; empty: the system's")
+    kafka_compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
+        "lz4", description="of impressions in the log; Event Hubs takes gzip at most"
+    )
     plain_hosts: str = Field(
         "", description="hosts that production mode may reach without TLS, comma separated; .name: all below a domain"
     )

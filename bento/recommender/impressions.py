@@ -108,7 +108,7 @@ class Impressions:
             {
                 **librdkafka(self._settings),
                 "client.id": "freshet-recommender",
-                "compression.type": "lz4",
+                "compression.type": self._settings.kafka_compression,
                 "linger.ms": 50,
                 "message.timeout.ms": int(self._settings.broker_timeout_s * 1_000),
                 "queue.buffering.max.messages": WAITING,

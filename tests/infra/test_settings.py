@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
+from kafka import KafkaProducer
 
 from infra.kafka import kafka_python, librdkafka
 from infra.settings import ROOT, Settings, SettingsError, example, load_settings
@@ -139,6 +140,7 @@ def test_the_log_is_reached_as_its_settings_say(tmp_path: Path) -> None:
     assert (said["sasl.username"], said["sasl.password"]) == ("$ConnectionString", "secret")
     assert said["ssl.ca.location"] == str(tmp_path / "ca.pem")
     Producer(said | {"ssl.ca.location": ""})  # librdkafka knows every one of these names
+    assert set(kafka_python(hub)) <= set(KafkaProducer.DEFAULT_CONFIG)
     with pytest.raises(SettingsError, match="FRESHET_KAFKA_PASSWORD is not set"):
         load_settings(**asked | {"kafka_password": ""})
 
