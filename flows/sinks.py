@@ -26,6 +26,7 @@ from flows.flow_metrics import FlowMetrics
 from flows.messages import Arrival, DeadLetter, Forgotten, RowRemoval, RowWrite, Withdrawn
 from flows.metadata import MetadataStore
 from flows.stream_metrics import StreamMetrics
+from flows.trails import Trails
 from infra import redis_url
 from infra.kafka import librdkafka
 from infra.settings import Settings
@@ -80,7 +81,7 @@ class _Partition(StatelessSinkPartition[T]):
                 delay_s = min(2 * delay_s, LONGEST_DELAY_S)
 
 
-def online_rows(settings: Settings, metrics: StreamMetrics) -> Sink[RowWrite | RowRemoval]:
+def online_rows(settings: Settings, metrics: StreamMetrics, trails: Trails) -> Sink[RowWrite | RowRemoval]:
     """Feast's rows in Redis, the last of a key in a batch only."""
 
     def connect() -> Write[RowWrite | RowRemoval]:
@@ -101,6 +102,7 @@ def online_rows(settings: Settings, metrics: StreamMetrics) -> Sink[RowWrite | R
                 store.remove(view, entity_ids)
             metrics.rows.inc(store.write(rows))
             metrics.observe_rows(changes)
+            trails.tell(changes)
 
         return write
 
