@@ -1,9 +1,13 @@
 """Where each view's rows come from: Parquet written by the backfill, and pushes while the stream runs."""
 
 from datetime import timedelta
+from pathlib import Path
 
+import yaml
 from feast import Field, FileSource, PushSource
+from feast.data_source import DataSource
 from feast.types import Array, FeastType, Float32, Int64, String
+from feast.utils import get_default_yaml_file_path
 
 from feature_repo.entities import ENTITIES
 from feature_repo.schema import TIMESTAMP, View
@@ -19,12 +23,21 @@ FEAST_TYPES: dict[Dtype, FeastType] = {
     "float32s": Array(Float32),
 }
 _settings = load_settings()
+_offline_store = yaml.safe_load(get_default_yaml_file_path(Path(__file__).parent).read_text())["offline_store"]["type"]
 
 
-def batch_source(view: View) -> FileSource:
-    """The view's rows at rest."""
-    path = _settings.offline_dir / f"{view.name}.parquet"
-    return FileSource(name=f"{view.name}_rows", path=str(path), timestamp_field=TIMESTAMP)
+def batch_source(view: View) -> DataSource:
+    """The view's rows at rest, as the offline store of the feature_store.yaml in use reads them."""
+    name, path = f"{view.name}_rows", str(_settings.offline_dir / f"{view.name}.parquet")
+    if _offline_store == "postgres":
+        from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
+
+        return PostgreSQLSource(name=name, table=view.name, timestamp_field=TIMESTAMP)
+    if _offline_store == "spark":
+        from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
+
+        return SparkSource(name=name, path=path, file_format="parquet", timestamp_field=TIMESTAMP)
+    return FileSource(name=name, path=path, timestamp_field=TIMESTAMP)
 
 
 def ttl(view: View) -> timedelta | None:

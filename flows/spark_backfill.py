@@ -1,4 +1,4 @@
-"""The backfill on Spark: ``python -m flows.spark_backfill [--master local[*]]``, or the same file with spark-submit.
+"""The backfill on Spark: ``python -m flows.spark_backfill [--master URL]``, or the same file with spark-submit.
 
 The same states take the same events: ``apply`` runs inside ``applyInPandas``, a user's or an item's history at a time,
 so it holds one entity's events in memory and no more. The files are those of ``flows.backfill``, row for row, in the
@@ -56,17 +56,22 @@ Placed = Iterator[tuple[Event, int, Row]]
 """Rows of one entity: the event whose place they take, their time, their features."""
 
 
-def session(master: str = "local[*]", options: Mapping[str, str] | None = None) -> SparkSession:
-    """A Spark session, or the one that spark-submit has started.
+def session(master: str | None = None, options: Mapping[str, str] | None = None) -> SparkSession:
+    """A Spark session.
 
     Args:
-        master: as Spark names it.
+        master: as Spark names it; None: the one that spark-submit was told, else all cores of this machine.
         options: of Spark, by name; they win.
     """
-    builder = SparkSession.builder.master(master).appName("freshet-backfill").config("spark.ui.enabled", "false")
+    if master is None and "PYSPARK_GATEWAY_PORT" not in os.environ:  # which spark-submit sets
+        master = "local[*]"
+    builder = SparkSession.builder.appName("freshet-backfill").config("spark.ui.enabled", "false")
     builder = builder.config("spark.sql.session.timeZone", "UTC")
-    if master.startswith("local"):  # all of it is this machine's business
+    if master is not None:
+        builder = builder.master(master)
+    if master is not None and master.startswith("local"):  # all of it is this machine's business
         builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
+        builder = builder.config("spark.sql.shuffle.partitions", 2 * (os.cpu_count() or 1))
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = builder.config(map=dict(options or {}))
     spark: SparkSession = builder.getOrCreate()
@@ -238,6 +243,6 @@ def _favourites(spark: SparkSession, events: DataFrame, users: Sequence[UserProf
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--master", default="local[*]", help="Spark's master URL")
+    parser.add_argument("--master", help="Spark's master URL; all cores of this machine without spark-submit")
     with session(parser.parse_args().master) as running:
         print(rewrite(running, load_settings()))

@@ -17,6 +17,8 @@ from flows import backfill, spark_backfill
 from flows.parquet_events import ParquetEvents
 from infra.settings import SettingsError
 
+pytestmark = pytest.mark.timeout(900)  # Java starts slowly on a busy machine
+
 START = 1_700_000_000
 USERS = [UserProfile(user_id=f"u{n}", segments=(f"age:{n % 3}", "all")) for n in range(25)]
 ITEMS = [Item(item_id=f"i{n}", title=f"Ü {n}", categories=["c"], price=n) for n in range(40)]
