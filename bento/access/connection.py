@@ -8,6 +8,7 @@ protocol itself, which uvicorn lets be named by its option ``http``.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, Literal
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -19,6 +20,8 @@ GRACE_S = 1.0
 """A body that does not come is answered by the application, in time; only then the connection is closed."""
 DRIP_S = 0.05
 """Between two looks at what is left of a body that was refused: its client hears so, and pours in no more than that."""
+
+NONSENSE = ("Invalid HTTP request received.", "Unsupported upgrade request.")
 
 Stage = Literal["idle", "head", "body"]
 
@@ -108,6 +111,10 @@ class Bounded(HttpToolsProtocol):
         self._unwatch()
         super().handle_websocket_upgrade()
 
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP."""
+        self._end(400, msg)
+
     def pause_writing(self) -> None:
         """The client does not take its answer as fast as it is written."""
         super().pause_writing()
@@ -162,7 +169,13 @@ class Bounded(HttpToolsProtocol):
         return f"the head is longer than {self.max_head_bytes} bytes (FRESHET_MAX_HEADER_BYTES); send less"
 
 
+def _is_ours_to_know(record: logging.LogRecord) -> bool:
+    # A line for each piece of nonsense that anybody sends would fill the disk for him.
+    return record.msg not in NONSENSE
+
+
 def bounded(settings: Settings) -> type[Bounded]:
     """The protocol with the bounds of the settings: uvicorn's option ``http``."""
+    logging.getLogger("uvicorn.error").addFilter(_is_ours_to_know)
     bounds = {"max_head_bytes": settings.max_header_bytes, "patience_s": settings.slow_client_s}
     return type("BoundedBySettings", (Bounded,), bounds)

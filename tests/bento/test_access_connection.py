@@ -197,6 +197,15 @@ def test_after_a_refused_body_that_was_sent_to_its_end_the_connection_goes_on(co
     assert status_of(one_answer(connected)) == 200
 
 
+def test_nonsense_is_400_in_the_contracts_words_and_no_line_of_the_log(
+    connected: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    connected.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
+    answer = rest_of(connected)
+    assert status_of(answer) == 400 and error_of(answer)["code"] == "bad_request"
+    assert not caplog.records
+
+
 def test_who_does_not_take_his_answer_is_let_go(connected: socket.socket) -> None:
     connected.sendall(head(line="GET /much HTTP/1.1"))
     time.sleep(2 * PATIENCE_S)  # the client's own laziness, not a wait for something to happen
