@@ -14,9 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.capacity_plan import Line, Measured, Wish, plan
+from benchmarks.growth_report import put
 
 FIGURES = Path(__file__).with_name("growth.json")
-BEGIN, END = "<!-- python -m benchmarks.capacity: begin -->", "<!-- end -->"
+MARK = "python -m benchmarks.capacity"
 
 
 def markdown(sections: Mapping[str, Iterable[Line]]) -> str:
@@ -26,15 +27,6 @@ def markdown(sections: Mapping[str, Iterable[Line]]) -> str:
         rows = "\n".join(f"| {line.what} | {line.how} | {line.result} | {line.source} |" for line in lines)
         parts.append(f"### {title}\n\n| what | arithmetic | result | source |\n| --- | --- | --- | --- |\n{rows}\n")
     return "\n".join(parts)
-
-
-def written(document: str, block: str) -> str:
-    """The document with a block between its marks. Raises ValueError without them."""
-    head, mark, rest = document.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not mark or not end:
-        raise ValueError(f"the document has no place between {BEGIN} and {END}")
-    return f"{head}{BEGIN}\n\n{block}\n{END}{tail}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write is None:
         print(block)
     else:
-        options.write.write_text(written(options.write.read_text(), block))
+        options.write.write_text(put(options.write.read_text(), block, MARK))
     return 0
 
 

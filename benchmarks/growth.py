@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks import growth_requests, growth_sizes, growth_stream
-from benchmarks.growth_bounds import Figures, Sweep, Verdict, verdicts
+from benchmarks.growth_bounds import Figures, Sweep, verdicts
 from benchmarks.growth_plots import draw
+from benchmarks.growth_report import put, report_tables
 from benchmarks.growth_requests import RequestEffort
 from benchmarks.growth_shop import populate
 from benchmarks.growth_stream import StreamEffort
@@ -35,8 +35,7 @@ from infra.settings import SettingsError, any_ports, load_settings
 from infra.stack import Stack
 
 USERS, ITEMS = (1_000, 10_000, 100_000, 1_000_000), (1_000, 10_000, 100_000)
-WITH_USERS, WITH_ITEMS = 100_000, 10_000
-MIB = 2**20
+WITH_USERS, WITH_ITEMS = 10_000, 10_000
 
 console = Console(width=None if sys.stdout.isatty() else 160)
 
@@ -77,62 +76,6 @@ def name_of(users: int, items: int) -> str:
     return f"{users}x{items}"
 
 
-def stream_table(found: Mapping[str, Figures]) -> Table:
-    """The dataflow's figures at every size."""
-    shown = Table(title="The dataflow, CPU us an event (rows it writes)", title_justify="left")
-    columns = ("users", "items", "1,000 act", "everybody", "waiting", "events/s, waiting", "Redis us", "dataflow MiB",
-               "Redis MiB", "bytes a user", "an item", "rebuilt in s")  # fmt: skip
-    for column in columns:
-        shown.add_column(column, justify="right")
-    for each in found.values():
-        stream = each["stream"]
-        ways = [stream[way] for way in ("few", "everybody", "waiting")]
-        shown.add_row(
-            f"{each['users']:,}",
-            f"{each['items']:,}",
-            *(f"{way['cpu_us']:,.0f} ({way['rows']:.1f})" for way in ways),
-            f"{ways[2]['per_s']:,.0f}",
-            f"{ways[1]['redis_us']:,.0f}",
-            f"{stream['rss_bytes'] / MIB:,.0f}",
-            f"{stream['redis_bytes'] / MIB:,.0f}",
-            f"{stream['user_hash_bytes']:,.0f}",
-            f"{stream['item_hash_bytes']:,.0f}",
-            f"{stream['rebuild_s']:,.0f}",
-        )
-    return shown
-
-
-def request_table(found: Mapping[str, Figures]) -> Table:
-    """The recommender's figures at every size."""
-    shown = Table(title="The recommender: saturated, then at a fixed rate", title_justify="left")
-    saturated, on_time = ("CPU ms", "requests/s", "p50 ms", "p99 ms"), ("CPU ms ", "p50 ms ", "p99 ms ")
-    for column in ("users", "items", *saturated, *on_time, "Redis us", "MiB", "bundle MiB", "start s"):
-        shown.add_column(column, justify="right", no_wrap=True)
-    for each in found.values():
-        asked, timely = each["requests"], each["requests"]["on_time"]
-        times = (asked["p50_ms"], asked["p99_ms"], timely["cpu_ms"], timely["p50_ms"], timely["p99_ms"])
-        shown.add_row(
-            f"{each['users']:,}",
-            f"{each['items']:,}",
-            f"{asked['cpu_ms']:.2f}",
-            f"{asked['per_s']:,.0f}",
-            *(f"{value:.1f}" for value in times),
-            f"{asked['redis_us']:,.0f}",
-            f"{asked['rss_bytes'] / MIB:,.0f}",
-            f"{asked['bundle_bytes'] / MIB:,.0f}",
-            f"{asked['start_s']:.0f}",
-        )
-    return shown
-
-
-def verdict_table(found: Sequence[Verdict]) -> Table:
-    """Every bound."""
-    shown = Table("bound", "found", "allowed", "", title="Bounds", title_justify="left")
-    for verdict in found:
-        shown.add_row(verdict.what, verdict.found, verdict.allowed, "held" if verdict.held else "[bold]broken[/bold]")
-    return shown
-
-
 def fill(options: argparse.Namespace) -> dict[str, Any]:
     """Measure what the file of figures does not hold yet."""
     kept: dict[str, Any] = {"cores": os.cpu_count(), "points": {}}
@@ -147,7 +90,7 @@ def fill(options: argparse.Namespace) -> dict[str, Any]:
         console.print(f"{size[0]:,} users, {size[1]:,} items")
         kept["points"][name_of(*size)] = measure(*size, stream, requests)
         _write(options.json, kept)
-    if "sizes" not in kept and not options.report:
+    if "sizes" not in kept and options.sample and not options.report:
         kept["sizes"] = growth_sizes.measure(options.sample, options.seconds / 2)
         _write(options.json, kept)
     return kept
@@ -174,9 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--request-rate", type=float, default=50, help="requests a second that are sent on time")
     parser.add_argument("--seconds", type=float, default=10, help="length of each run")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each kind; medians count")
-    parser.add_argument("--sample", type=int, default=2_000, help="users whose rows and states are weighed")
+    parser.add_argument("--sample", type=int, default=2_000, help="users whose rows and states are weighed; 0: none")
     parser.add_argument("--json", type=Path, metavar="FILE", help="figures; what stands there is not measured again")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="picture of both sweeps")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="document in which the tables stand")
     parser.add_argument("--report", action="store_true", help="measure nothing: tables and bounds of --json")
     options = parser.parse_args(arguments)
     try:
@@ -185,15 +129,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     found = sweeps(kept["points"], options)
-    ordered = dict(sorted(kept["points"].items(), key=lambda point: (point[1]["items"], point[1]["users"])))
     judged = verdicts(found)
-    for table in (
-        stream_table(ordered),
-        request_table(ordered),
-        growth_sizes.table(kept.get("sizes")),
-        verdict_table(judged),
-    ):
-        console.print(table)
+    tables = report_tables(list(kept["points"].values()), kept.get("sizes"), judged)
+    for table in tables:
+        console.print(table.rich())
+    if options.write:
+        options.write.write_text(put(options.write.read_text(), "\n\n".join(table.markdown() for table in tables)))
     if options.plot:
         draw(found, options.plot)
     return 0 if all(verdict.held for verdict in judged) else 1

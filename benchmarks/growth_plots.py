@@ -56,17 +56,17 @@ LOGARITHMIC = ("a second on one core", "memory: MB")
 
 def draw(sweeps: Mapping[str, Sweep], path: Path) -> Path:
     """Write the picture (by its suffix), a row a sweep; a sweep of nothing leaves its row empty."""
-    figure = Figure(figsize=(14, 6.4), layout="constrained")
+    figure = Figure(figsize=(13, 6.4), layout="constrained")
     grid = figure.subplots(len(sweeps), len(COSTS))
-    for row, (grows, sweep) in zip(grid, sweeps.items(), strict=True):
+    for place, (row, (grows, sweep)) in enumerate(zip(grid, sweeps.items(), strict=True)):
         for axes, (title, curves) in zip(row, COSTS, strict=True):
             _panel(axes, grows, sweep, curves)
             axes.set_title(title, loc="left", fontsize=10)
             axes.set_yscale("log" if title in LOGARITHMIC else "linear")
             if title not in LOGARITHMIC:
                 axes.set_ylim(bottom=0)
-            if row is grid[0] and sweep:
-                axes.legend(fontsize=8, frameon=False)
+            if place == 0 and sweep:
+                axes.legend(fontsize=7, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90)
     return path
@@ -78,6 +78,8 @@ def _panel(axes: Axes, grows: str, sweep: Sweep, curves: Sequence[Curve]) -> Non
             [each[grows] for each in sweep], [value(each) for each in sweep], "o-", ms=4, color=colour, label=name
         )
     axes.set_xscale("log")
+    axes.set_xticks([each[grows] for each in sweep], [f"{each[grows]:,}" for each in sweep], fontsize=8)
+    axes.minorticks_off()
     still = {"users": "items", "items": "users"}[grows]
     axes.set_xlabel(f"{grows}, with {sweep[0][still]:,} {still}" if sweep else grows)
     axes.spines[["top", "right"]].set_visible(False)

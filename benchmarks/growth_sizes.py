@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import redis
-from rich.table import Table
 
 from benchmarks.growth_requests import closed_loop
 from benchmarks.growth_shop import Population, catalogue, coming_events, past_events, populate, segments
@@ -204,20 +203,3 @@ def ingest(population: Population, seconds: float) -> dict[str, float]:
 
 def _some_events(population: Population) -> list[Event]:
     return coming_events(population, 2_000, seed=2)
-
-
-def table(found: Mapping[str, Any] | None) -> Table:
-    """A user's bytes by acts; the rest in the caption."""
-    columns = ("acts", "state in the dataflow", "snapshot", "in Redis", "CPU us", "in Redis, compact", "CPU us ")
-    shown = Table(*columns, title="Bytes of one user", title_justify="left")
-    if found:
-        for acts, user in found["users"].items():
-            names = ("state", "snapshot", "redis", "redis_us", "redis_compact", "redis_compact_us")
-            shown.add_row(acts, *(f"{user[name]:,.0f}" for name in names))
-        event = ", ".join(f"{name} {size:,.0f}" for name, size in found["event"].items())
-        door = found["ingest"]
-        shown.caption = (
-            f"bytes of one event: {event}; CPU us an event: backfill {found['backfill']['cpu_us']:,.0f}, ingest "
-            f"{door['one_us']:,.0f} one by one, {door['array_us']:,.0f} by arrays of {ARRAY}"
-        )
-    return shown
