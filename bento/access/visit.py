@@ -30,7 +30,7 @@ class Visit:
     """
 
     __slots__ = (
-        *("_closing", "_deadline", "_limit", "_patience_s", "_receive", "_send", "_taken", "_type", "_whole"),
+        *("_closing", "_deadline", "_kept", "_limit", "_patience_s", "_receive", "_send", "_taken", "_type", "_whole"),
         *("authorization", "key", "path", "refused", "scope", "status", "traceparent"),
     )
 
@@ -48,6 +48,7 @@ class Visit:
         self._patience_s = settings.slow_client_s
         self._deadline: float | None = None
         self._whole = False
+        self._kept: Message | None = None
         self._taken = 0
         self._type = b""
         for name, value in scope["headers"]:
@@ -80,6 +81,9 @@ class Visit:
 
         The time is that of the whole body: who sends a byte now and then must not keep the place of others.
         """
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            return kept
         if self._whole:
             return await self._receive()
         if self._deadline is None:
@@ -96,6 +100,17 @@ class Visit:
             self.refused = "too_large"
             raise HTTPException(413, self._too_large())
         return message
+
+    async def take(self) -> None:
+        """Wait for the whole body, which ``receive`` then gives at once. Raises as ``receive`` does."""
+        parts: list[bytes] = []
+        while not self._whole:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                self._kept = message
+                return
+            parts.append(message.get("body", b""))
+        self._kept = {"type": "http.request", "body": b"".join(parts), "more_body": False}
 
     async def send(self, message: Message) -> None:
         """Pass on a part of the answer."""

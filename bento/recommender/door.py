@@ -9,10 +9,12 @@ from __future__ import annotations
 from time import perf_counter
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bento.access.cors import across
-from bento.access.visit import Visit
+from bento.access.visit import WITH_BODY, Visit
 from bento.errors import TooManyRequests, answer_to
 from bento.recommender.direct import Direct, DirectRoute, direct_answer
 from bento.recommender.runtime import Runtime
@@ -69,7 +71,9 @@ class Door:
             if refusal is not None:
                 await visit.respond(refusal)
                 return
-        if visit.path in NEVER_REFUSED:
+        if (unfit := await _unfit(visit)) is not None:
+            await visit.respond(unfit)
+        elif visit.path in NEVER_REFUSED:
             await self._answer(visit)
         elif await runtime.load.enter():
             try:
@@ -80,9 +84,6 @@ class Door:
             await visit.respond(answer_to(TooManyRequests(OVERLOADED), visit.path))
 
     async def _answer(self, visit: Visit) -> None:
-        if (refusal := visit.refusal()) is not None:
-            await visit.respond(refusal)
-            return
         direct = self._direct.get((visit.scope["method"], visit.path))
         if direct is None:
             await self._app(visit.scope, visit.receive, visit.send)
@@ -98,3 +99,14 @@ class Door:
             return str(scope["path"])
         # Without a route the scope holds none, or BentoML's mount, whose path is empty.
         return getattr(scope.get("route"), "path", "") or "none"
+
+
+async def _unfit(visit: Visit) -> Response | None:
+    """The answer to a body that is not taken. A place among those under way is only for who has sent all of his."""
+    if (refusal := visit.refusal()) is not None or visit.scope["method"] not in WITH_BODY:
+        return refusal
+    try:
+        await visit.take()
+    except HTTPException as error:
+        return answer_to(error, visit.path)
+    return None

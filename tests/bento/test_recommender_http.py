@@ -192,12 +192,13 @@ def test_a_body_is_understood_as_fastapi_understands_it(twins: tuple[TestClient,
     assert ours[:2] == usual[:2] and (b"events" in body or ours == usual)
 
 
-def test_a_body_that_does_not_come_gives_its_place_back(
+def test_a_body_that_does_not_come_keeps_nobodys_place(
     settings: Settings, shop: Any, bundle_dir: Any, serve: Any
 ) -> None:
-    api = serve(settings.model_copy(update={"bundle_dir": bundle_dir, "slow_client_s": 0.2}))
+    api = serve(settings.model_copy(update={"bundle_dir": bundle_dir, "slow_client_s": 0.5, "max_in_flight": 1}))
     with socket.create_connection(("127.0.0.1", api.base_url.port), timeout=20) as slow:
         slow.sendall(b"POST /recommend HTTP/1.1\r\nhost: h\r\ncontent-length: 50\r\n\r\n{")
+        assert api.get("/recommend?user_id=user-1").status_code == 200
         answer = slow.recv(65536)
         assert answer.startswith(b"HTTP/1.1 408") and b"connection: close" in answer and slow.recv(1) == b""
     assert metric(api, "in_flight") == 0
