@@ -42,7 +42,7 @@ def _plain(settings: Settings) -> Iterator[str]:
     name = _variable
     for field in URLS:
         url: str = getattr(settings, field)
-        if "://" in url and not _encrypted(url) and (host := _exposed(settings, [urlsplit(url).hostname or ""])):
+        if "://" in url and not _encrypted(url) and (host := _exposed(settings, _hosts(url))):
             yield f"{name(field)} goes to {host} without TLS; {_fix(url)}, or name the host in FRESHET_PLAIN_HOSTS"
     brokers = [broker.rpartition(":")[0] for broker in settings.kafka_bootstrap_servers.split(",")]
     if not settings.kafka_security_protocol.endswith("SSL") and (host := _exposed(settings, brokers)):
@@ -82,15 +82,21 @@ def _encrypted(url: str) -> bool:
         tls = said.get("tls", said.get("ssl", "true" if parts.scheme == "mongodb+srv" else "false"))
         return tls == "true"
     if scheme in ("postgres", "postgresql"):
-        return said.get("sslmode") in ("require", "verify-ca", "verify-full") or "host" in said
+        return said.get("sslmode") in ("require", "verify-ca", "verify-full") or said.get("host", "")[:1] == "/"
     return scheme in ("https", "rediss", "file", "sqlite")
 
 
+def _hosts(url: str) -> list[str]:
+    """Every host of a URL; those of clusters, sentinels and replica sets have several, comma separated."""
+    places = urlsplit(url).netloc.rpartition("@")[2].split(",")
+    return [urlsplit(f"//{place}").hostname or "" for place in places]
+
+
 def _fix(url: str) -> str:
-    scheme = urlsplit(url).scheme.partition("+")[0]
+    scheme, _, kind = urlsplit(url).scheme.partition("+")
     return {
         "http": "use https://",
-        "redis": "use rediss://",
+        "redis": f"use rediss+{kind}://" if kind else "use rediss://",
         "mongodb": "add tls=true",
         "postgresql": "add sslmode=verify-full",
     }.get(scheme, "use TLS")

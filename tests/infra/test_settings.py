@@ -86,6 +86,7 @@ def test_env_example_lists_every_setting_as_it_is() -> None:
     ("name", "value", "said"),
     [
         ("REDIS_URL", "redis://redis:6379/0", "REDIS_URL goes to redis without TLS; use rediss://"),
+        ("REDIS_URL", "redis+cluster://localhost:1,far:2", "REDIS_URL goes to far without TLS; use rediss+cluster://"),
         ("DATABASE_URL", "postgresql://db/freshet", "DATABASE_URL goes to db without TLS; add sslmode"),
         ("DATABASE_URL", "postgresql://db/freshet?sslmode=prefer", "DATABASE_URL goes to db without TLS"),
         ("FEAST_REGISTRY", "postgresql+psycopg://db/feast", "FEAST_REGISTRY goes to db without TLS"),
