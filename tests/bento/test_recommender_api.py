@@ -242,7 +242,7 @@ def test_liveness_readiness_and_metrics(api: Any) -> None:
 def test_the_requests_clock_is_refused_outside_local_mode(
     settings: Any, shop: Any, bundle_dir: Any, serve: Any
 ) -> None:
-    api = serve(settings.model_copy(update={"bundle_dir": bundle_dir, "mode": "production"}))
+    api = serve(settings.model_copy(update={"bundle_dir": bundle_dir, "mode": "production", "anonymous_roles": "read"}))
     refusal = api.get("/recommend", params={"user_id": "user-1", "at": 1_800_000_000})
     assert refusal.status_code == 403 and refusal.json()["error"]["message"].startswith("at:")
     assert api.get("/recommend?user_id=user-1").status_code == 200
