@@ -126,6 +126,4 @@ class Announcements:
 
 def _client(settings: Settings, **options: Any) -> Any:
     # Without retries of its own: who waits for Redis here has a limit.
-    return connect(
-        settings.redis_url, socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0), **options
-    )
+    return connect(settings.redis_url, socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0), **options)
