@@ -293,7 +293,7 @@ def _offline(found: Measured, wish: Wish) -> list[Line]:
         Line(
             "offline store a day",
             f"{wish.events:,.0f} x {backfill['bytes']:,.0f} B",
-            f"{wish.events * backfill['bytes'] / 1e12:,.1f} TB",
+            f"{wish.events * backfill['bytes'] / 1e9:,.0f} GB",
             "measured size",
         ),
         Line(

@@ -66,9 +66,12 @@ def measure(users: int, items: int, stream: StreamEffort, requests: RequestEffor
 
 def sweeps(found: Mapping[str, Figures], options: argparse.Namespace) -> dict[str, Sweep]:
     """What was measured, by what grows."""
-    by_users = [found.get(name_of(count, options.with_items)) for count in sorted(options.users)]
-    by_items = [found.get(name_of(options.with_users, count)) for count in sorted(options.items)]
-    return {"users": [each for each in by_users if each], "items": [each for each in by_items if each]}
+    by_users = [each for each in found.values() if each["items"] == options.with_items]
+    by_items = [each for each in found.values() if each["users"] == options.with_users]
+    return {
+        "users": sorted(by_users, key=lambda each: each["users"]),
+        "items": sorted(by_items, key=lambda each: each["items"]),
+    }
 
 
 def name_of(users: int, items: int) -> str:

@@ -40,7 +40,7 @@ class Bound(NamedTuple):
 
     def verdict(self, sweep: Sweep) -> Verdict:
         first, last = self.figure(sweep[0]), self.figure(sweep[-1])
-        found = f"{first:,.3g} -> {last:,.3g} {self.unit}, {last / first:.2f} times"
+        found = f"{first:.3g} -> {last:.3g} {self.unit}, {last / first:.2f} times"
         sizes = f"{sweep[0][self.sweep]:,} -> {sweep[-1][self.sweep]:,} {self.sweep}"
         return Verdict(f"{self.what}, {sizes}", found, f"{self.times:g} times", last <= self.times * first)
 
@@ -85,7 +85,7 @@ BOUNDS: tuple[Bound | Each, ...] = (
     Bound("CPU a request", "items", _of("requests", "cpu_ms"), 2.5, "ms"),
     Bound("p99 at a fixed rate", "users", _of("requests", "on_time", "p99_ms"), 2, "ms"),
     Bound("p99 at a fixed rate", "items", _of("requests", "on_time", "p99_ms"), 4, "ms"),
-    Bound("memory of the recommender", "users", _of("requests", "rss_bytes"), 1.2, "bytes"),
+    Bound("memory of the recommender", "users", lambda each: each["requests"]["rss_bytes"] / 1e6, 1.2, "MB"),
     Each("memory of the recommender", "items", _of("requests", "rss_bytes"), 8),
 )
 

@@ -51,7 +51,7 @@ COSTS: tuple[tuple[str, Sequence[Curve]], ...] = (
         ),
     ),
 )
-LOGARITHMIC = ("a second on one core", "memory: MB")
+LOGARITHMIC = ("a second on one core", "request: ms", "memory: MB")
 
 
 def draw(sweeps: Mapping[str, Sweep], path: Path) -> Path:
