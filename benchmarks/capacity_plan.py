@@ -184,7 +184,7 @@ def _log(found: Measured, wish: Wish, mean: float) -> list[Line]:
 
 def _dataflow(found: Measured, wish: Wish, mean: float) -> list[Line]:
     peak, users = wish.peak * mean, found.sizes["users"]
-    us = found.event_us + CROSSING_US
+    us, late_us = found.event_us + CROSSING_US, found.waiting_us + CROSSING_US
     processes = _up(peak * us / 1e6 / wish.busy)
     partitions = 2 ** math.ceil(math.log2(processes))
     acting, quiet = wish.users * wish.active, wish.users * (1 - wish.active)
@@ -197,8 +197,8 @@ def _dataflow(found: Measured, wish: Wish, mean: float) -> list[Line]:
         Line("partitions", "the next power of two", f"{partitions}", "computed"),
         Line(
             "catching up after an hour of standstill",
-            f"{3_600 * mean:,.0f} events x {found.waiting_us + CROSSING_US:,.0f} µs / {processes}",
-            f"{3_600 * mean * (found.waiting_us + CROSSING_US) / 1e6 / processes / 60:,.1f} min",
+            f"{3_600 * mean:,.0f} events / ({processes} / {late_us:,.0f} µs - {mean:,.0f}/s that still come)",
+            f"{3_600 * mean / (processes * 1e6 / late_us - mean) / 60:,.1f} min",
             "computed; events that wait come in large batches",
         ),
         Line(
