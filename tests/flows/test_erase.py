@@ -67,5 +67,5 @@ def test_what_is_not_done_in_time_names_the_stores(stack):
 
 def test_ingest_that_is_away_is_named(in_prefect, monkeypatch):
     monkeypatch.setattr(loader, "PATIENCE_S", 0.1)
-    with pytest.raises(LoadError, match=r"ingest at 127.0.0.1:0: no success"):
+    with pytest.raises(LoadError, match=r"ingest at http://127.0.0.1:0: no success"):
         erase("somebody")
