@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 from sample_shop import sample_bundle, sample_events, sample_items, sample_users
 
@@ -33,6 +34,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         fill(servers.settings, dataset)
         renew(servers.settings, dataset)
         with place_on(servers, bundle_dir, folder, answer_cache=0) as place:
+            for user in range(USERS):  # whom it has never seen it cannot remember
+                url = place.recommender.settings.service_url("recommender")
+                httpx.get(f"{url}/recommend", params={"user_id": f"user-{user}"}, trust_env=False).raise_for_status()
             yield place
 
 
