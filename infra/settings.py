@@ -387,10 +387,11 @@ class Settings(BaseSettings):
 
     def secrets(self) -> frozenset[str]:
         """What must be read nowhere: keys, tokens, and the passwords of URLs, each as it may be written."""
-        hidden = [getattr(self, name) for name, field in type(self).model_fields.items() if not field.repr]
-        urls = [urlparse(value) for value in hidden if "://" in value]
-        found = {value for value in hidden if "://" not in value} | {url.password or "" for url in urls}
-        return frozenset(word for secret in found if secret[:1] != "/" for word in (secret, unquote(secret)) if word)
+        hidden = {name: getattr(self, name) for name, field in type(self).model_fields.items() if not field.repr}
+        # By the setting, not by its look: Event Hubs' connection string has :// in it, and a key may begin with /.
+        urls = hidden.keys() & {*self.embedded_urls(), "prefect_database_url"}
+        found = {urlparse(value).password or "" if name in urls else value for name, value in hidden.items()}
+        return frozenset(word for secret in found for word in (secret, unquote(secret)) if word)
 
     def embedded_urls(self) -> dict[str, str]:
         """Settings field -> URL of the embedded stack's server, on the ports of these settings."""

@@ -65,7 +65,8 @@ def test_no_secret_is_in_a_log_whatever_is_logged(monkeypatch: pytest.MonkeyPatc
         "EVENT_STORE_URL": ("mongodb://me:mongosays@127.0.0.1:1/db", ("mongosays",)),
         "FRESHET_ADMIN_KEY": ("opensesame", ("opensesame",)),
         "FRESHET_USER_TOKEN_SECRET": ("signs-tokens-of-all-the-users-of-us", ("signs-tokens",)),
-        "FRESHET_KAFKA_PASSWORD": ("into-the-log", ("into-the-log",)),
+        "FRESHET_KAFKA_PASSWORD": ("Endpoint=sb://hub/;SharedAccessKey=into-the-log", ("into-the-log",)),
+        "FRESHET_API_KEY": ("/begins-like-a-path", ("begins-like-a-path",)),
         "PINECONE_API_KEY": ("pc-key", ("pc-key",)),
     }
     for name, (value, _) in words.items():
