@@ -39,9 +39,13 @@ class Observed:
         try:
             await self._app(scope, receive, watched)
         finally:
-            # Without a route of ours the scope still holds BentoML's mount, whose path is empty.
-            route = getattr(scope.get("route"), "path", "") or "none"
-            self._count(scope["method"], route, status, perf_counter() - started)
+            self._count(scope["method"], route_of(scope), status, perf_counter() - started)
+
+
+def route_of(scope: Scope) -> str:
+    """The path, with its parameters' names, of the route that answered; "none" without one."""
+    # Without a route of ours the scope may still hold BentoML's mount, whose path is empty.
+    return getattr(scope.get("route"), "path", "") or "none"
 
 
 def is_json(content_type: str) -> bool:

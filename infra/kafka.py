@@ -21,15 +21,18 @@ def librdkafka(settings: Settings) -> dict[str, Any]:
     return said
 
 
+IN_PYTHON = {
+    "bootstrap.servers": "bootstrap_servers",
+    "security.protocol": "security_protocol",
+    "ssl.ca.location": "ssl_cafile",
+    "sasl.mechanism": "sasl_mechanism",
+    "sasl.username": "sasl_plain_username",
+    "sasl.password": "sasl_plain_password",
+}
+"""What librdkafka calls it -> what kafka-python does."""
+
+
 def kafka_python(settings: Settings) -> dict[str, Any]:
     """The same as the arguments of a kafka-python client."""
-    said: dict[str, Any] = {"bootstrap_servers": settings.kafka_bootstrap_servers.split(",")}
-    if settings.kafka_security_protocol != "PLAINTEXT":
-        said["security_protocol"] = settings.kafka_security_protocol
-        if settings.kafka_ca_file:
-            said["ssl_cafile"] = str(settings.kafka_ca_file)
-    if settings.kafka_security_protocol.startswith("SASL_"):
-        said["sasl_mechanism"] = settings.kafka_sasl_mechanism
-        said["sasl_plain_username"] = settings.kafka_username
-        said["sasl_plain_password"] = settings.kafka_password
-    return said
+    said = {IN_PYTHON[name]: value for name, value in librdkafka(settings).items()}
+    return said | {"bootstrap_servers": said["bootstrap_servers"].split(",")}

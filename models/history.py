@@ -59,9 +59,7 @@ def history(settings: Settings, count: int) -> list[Version]:
         return []
     client = registry.open_client(settings)
     with registry.answering(settings, "its versions are not known"):
-        found = client.search_model_versions(
-            f"name = '{settings.model_name}'", max_results=count, order_by=["version_number DESC"]
-        )
+        found = _newest(settings, client, count)
         named = registry.aliases(settings)
         return [_version(settings, client, each, named) for each in found]
 
@@ -76,10 +74,15 @@ def judged(settings: Settings, count: int) -> list[tuple[Word, datetime]]:
         return []
     client = registry.open_client(settings)
     with registry.answering(settings, "its versions are not known"):
-        found = client.search_model_versions(
-            f"name = '{settings.model_name}'", max_results=count, order_by=["version_number DESC"]
-        )
+        found = _newest(settings, client, count)
     return [(word(one.tags.get("gate")), datetime.fromtimestamp(one.creation_timestamp / 1_000, UTC)) for one in found]
+
+
+def _newest(settings: Settings, client: Any, count: int) -> list[Any]:
+    found: list[Any] = client.search_model_versions(
+        f"name = '{settings.model_name}'", max_results=count, order_by=["version_number DESC"]
+    )
+    return found
 
 
 def word(gate: str | None) -> Word:

@@ -37,7 +37,6 @@ from bento.ingest.schemas import (
     body_of,
     document,
 )
-from bento.traced import Traced
 from feature_repo.erasures import Erasures, Receipt
 from feature_repo.events import BadEvent, Event, Id, Item, Message, UserProfile, check_clock, describe, pseudonym
 from infra.settings import Settings
@@ -293,7 +292,7 @@ def observed(app: FastAPI) -> Observed:
     def count(method: str, route: str, status: int, _seconds: float) -> None:
         app.state.intake.metrics.requests.labels(method, route, status).inc()
 
-    return Observed(Door(Traced(app, lambda: app.state.intake.tracer), lambda: app.state.intake), count)
+    return Observed(Door(app, lambda: app.state.intake), count)
 
 
 def _intake(request: Request) -> Intake:

@@ -1,4 +1,4 @@
-"""Ingest's outermost layer: who is let in, and with which bodies, before anything else is done for a request."""
+"""Ingest's outermost layer: who is let in, and with which bodies, before anything else is done; and the trace."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bento.access.cors import across
 from bento.access.gate import Needs
 from bento.access.visit import Visit
+from bento.asgi import route_of
 
 if TYPE_CHECKING:
     from bento.ingest.app import Intake
 
 ERASURES = "/erasures/"
+CHANGING = frozenset({"POST", "PUT", "DELETE"})
 
 
 def needs(method: str, path: str) -> Needs:
@@ -57,8 +59,18 @@ class Door:
         if refusal is None:
             refusal = visit.refusal()
         if refusal is None:
-            await self._app(scope, visit.receive, visit.send)
+            await self._answer(visit, intake)
         else:
             await visit.respond(refusal)
         if visit.refused:
             intake.metrics.rejected.labels(visit.refused).inc()
+
+    async def _answer(self, visit: Visit, intake: Intake) -> None:
+        """Have the application answer; what changes something is traced, probes and scrapes are not."""
+        scope = visit.scope
+        trace = intake.tracer.begin(visit.traceparent) if scope["method"] in CHANGING else None
+        try:
+            await self._app(scope, visit.receive, visit.send)
+        finally:
+            if trace is not None:
+                intake.tracer.end(trace, scope["method"], route_of(scope), visit.status)

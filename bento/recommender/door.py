@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bento.access.cors import across
 from bento.access.visit import WITH_BODY, Visit
+from bento.asgi import route_of
 from bento.errors import TooManyRequests, answer_to
 from bento.recommender.direct import Direct, DirectRoute, direct_answer
 from bento.recommender.runtime import Runtime
@@ -97,8 +98,7 @@ class Door:
     def _route(self, scope: Scope) -> str:
         if scope["path"] in self._direct_paths:
             return str(scope["path"])
-        # Without a route the scope holds none, or BentoML's mount, whose path is empty.
-        return getattr(scope.get("route"), "path", "") or "none"
+        return route_of(scope)
 
 
 async def _unfit(visit: Visit) -> Response | None:

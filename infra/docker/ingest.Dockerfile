@@ -23,7 +23,7 @@ WORKDIR /app
 COPY --from=packages /opt/venv /opt/venv
 COPY infra/__init__.py infra/database.py infra/kafka.py infra/production.py infra/redis_url.py infra/settings.py infra/telemetry.py infra/tracing.py infra/
 COPY feature_repo/__init__.py feature_repo/erasures.py feature_repo/events.py feature_repo/
-COPY bento/__init__.py bento/asgi.py bento/errors.py bento/served.py bento/traced.py bento/
+COPY bento/__init__.py bento/asgi.py bento/errors.py bento/served.py bento/
 COPY bento/access/*.py bento/access/
 COPY bento/ingest/*.py bento/ingest/
 USER 10001:10001
