@@ -106,7 +106,7 @@ class Ingest:
         url = urlsplit(self._url)
         kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
         self._connection = kind(url.hostname or "", url.port, timeout=30)
-        self._headers = {"content-type": "application/json", "x-api-key": settings.api_key or settings.admin_key}
+        self._headers = {"content-type": "application/json", "x-api-key": settings.own_key}
 
     def call(self, method: str, path: str, body: bytes) -> Any:
         """The answer's JSON. Tries again while ingest or the log is away, for PATIENCE_S seconds."""

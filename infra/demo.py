@@ -124,7 +124,7 @@ class _Visitor:
     """A person with a browser: speaks to both services over HTTP only."""
 
     def __init__(self, settings: Settings) -> None:
-        key = {"x-api-key": settings.api_key} if settings.api_key else {}
+        key = {"x-api-key": settings.own_key} if settings.own_key else {}
         self.ingest, self.recommender = settings.service_url("ingest"), settings.service_url("recommender")
         self._ingest = httpx.Client(base_url=self.ingest, headers=key, trust_env=False)
         self._answers = httpx.Client(base_url=self.recommender, headers=key, trust_env=False)

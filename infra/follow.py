@@ -54,7 +54,7 @@ def follow(settings: Settings, user_id: str, item_id: str | None = None) -> list
     if settings.otlp_endpoint:
         raise FollowError("traces go to FRESHET_OTLP_ENDPOINT: look there")
     trace_id = secrets.token_hex(16)
-    headers = {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01", "x-api-key": settings.api_key}
+    headers = {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01", "x-api-key": settings.own_key}
     recommender = settings.service_url("recommender")
     with httpx.Client(headers=headers, trust_env=False, timeout=10) as client:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -33,13 +33,16 @@ SHORTEST_PASSWORD, SHORTEST_KEY, SHORTEST_SECRET = 8, 20, 32
 GUESSABLE = f"one that anybody tries first, or shorter than {SHORTEST_PASSWORD} characters"
 
 
-def refusals(settings: Settings) -> list[str]:
-    """Why these settings are none for production: a sentence each, with the variable and the fix; empty: they are."""
-    return [*_plain(settings), *_weak(settings), *_open(settings)]
+def refusals(settings: Settings, name: Callable[[str], str]) -> list[str]:
+    """Why these settings are none for production: a sentence each, with the variable and the fix; empty: they are.
+
+    Args:
+        name: the environment variable of a field.
+    """
+    return [*_plain(settings, name), *_weak(settings, name), *_open(settings)]
 
 
-def _plain(settings: Settings) -> Iterator[str]:
-    name = _variable
+def _plain(settings: Settings, name: Callable[[str], str]) -> Iterator[str]:
     for field in URLS:
         url: str = getattr(settings, field)
         if "://" in url and not _encrypted(url) and (host := _exposed(settings, _hosts(url))):
@@ -52,17 +55,17 @@ def _plain(settings: Settings) -> Iterator[str]:
         )
 
 
-def _weak(settings: Settings) -> Iterator[str]:
+def _weak(settings: Settings, name: Callable[[str], str]) -> Iterator[str]:
     for field in URLS:
         parts = urlsplit(getattr(settings, field))
         if parts.password is not None and _guessable(unquote(parts.password), unquote(parts.username or "")):
-            yield f"{_variable(field)}: its password is {GUESSABLE}"
+            yield f"{name(field)}: its password is {GUESSABLE}"
     if settings.kafka_password and _guessable(settings.kafka_password, settings.kafka_username):
         yield f"FRESHET_KAFKA_PASSWORD is {GUESSABLE}"
     for field, shortest in (("admin_key", SHORTEST_KEY), ("user_token_secret", SHORTEST_SECRET)):
         secret: str = getattr(settings, field)
         if 0 < len(secret) < shortest:
-            yield f"{_variable(field)} is shorter than {shortest} characters; openssl rand -hex 32 makes one"
+            yield f"{name(field)} is shorter than {shortest} characters; openssl rand -hex 32 makes one"
 
 
 def _open(settings: Settings) -> Iterator[str]:
@@ -119,9 +122,3 @@ def _is_this_machine(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _variable(field: str) -> str:
-    from infra.settings import variable
-
-    return variable(field)

@@ -153,7 +153,7 @@ class Settings(BaseSettings):
         repr=False,
         description="X-Api-Key that may do everything; empty: anybody in local mode, nobody in production",
     )
-    api_key: str = Field("", repr=False, description="X-Api-Key that `load` and the demo send to the services")
+    api_key: str = Field("", repr=False, description="X-Api-Key that commands send to the services; empty: the administrator's")
     rate_limit: str = Field(
         "", description="most requests of one key, of one address without a key: 100/second, say; empty: any number"
     )
@@ -363,7 +363,7 @@ class Settings(BaseSettings):
                         f"{variable(field)} is not set; FRESHET_KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol} "
                         "needs it"
                     )
-        if self.mode == "production" and (refusals := production.refusals(self)):
+        if self.mode == "production" and (refusals := production.refusals(self, variable)):
             raise SettingsError("; ".join(refusals))
         return self
 
@@ -416,6 +416,11 @@ class Settings(BaseSettings):
         # by variable name where there is one, so that the environment cannot win
         aliased = {field: info.validation_alias for field, info in type(self).model_fields.items()}
         return type(self)(**{str(aliased[field] or field): value for field, value in values.items()})
+
+    @property
+    def own_key(self) -> str:
+        """The X-Api-Key that commands show to the services; empty: none."""
+        return self.api_key or self.admin_key
 
     @classmethod
     def variables(cls) -> dict[str, str]:
