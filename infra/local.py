@@ -19,6 +19,7 @@ from rich.table import Table
 
 from infra.firstrun import first_run
 from infra.home import AlreadyRuns, end_leftovers, is_held, read_state
+from infra.lists import listed
 from infra.pages import is_built
 from infra.processes import StackError, is_running
 from infra.servers import ALL, PAGES, SYSTEM, UIS, address, scrape
@@ -170,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings()
         if options.command == "up":
-            return up(settings, [name for name in options.only.split(",") if name])
+            return up(settings, listed(options.only))
         return down(settings) if options.command == "down" else status(settings)
     except (SettingsError, StackError) as error:
         console.print(f"error: {error}", markup=False)

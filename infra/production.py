@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from infra.lists import listed
+
 if TYPE_CHECKING:
     from infra.settings import Settings
 
@@ -107,7 +109,7 @@ def _fix(url: str) -> str:
 
 def _exposed(settings: Settings, hosts: list[str]) -> str | None:
     """The first of these hosts to which plain text is not meant to go."""
-    allowed = [host.strip() for host in settings.plain_hosts.split(",") if host.strip()]
+    allowed = listed(settings.plain_hosts)
     for host in hosts:
         named = any(host == name or (name.startswith(".") and host.endswith(name)) for name in allowed)
         if not named and not _is_this_machine(host):

@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra import production, redis_url
+from infra.lists import listed
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "FRESHET_"
@@ -153,7 +154,9 @@ class Settings(BaseSettings):
         repr=False,
         description="X-Api-Key that may do everything; empty: anybody in local mode, nobody in production",
     )
-    api_key: str = Field("", repr=False, description="X-Api-Key that commands send to the services; empty: the administrator's")
+    api_key: str = Field(
+        "", repr=False, description="X-Api-Key that commands send to the services; empty: the administrator's"
+    )
     rate_limit: str = Field(
         "", description="most requests of one key, of one address without a key: 100/second, say; empty: any number"
     )
@@ -379,9 +382,9 @@ class Settings(BaseSettings):
         stream = [f"http://{self.host}:{port}/metrics" for port in range(first, first + self.stream_processes)]
         outcomes = self.outcomes_metrics_url or f"http://{self.host}:{self.outcomes_metrics_port}/metrics"
         return {
-            "ingest": _listed(self.ingest_metrics_urls) or [f"{self.service_url('ingest')}/metrics"],
-            "recommender": _listed(self.recommender_metrics_urls) or [f"{self.service_url('recommender')}/metrics"],
-            "stream": _listed(self.stream_metrics_urls) or stream,
+            "ingest": listed(self.ingest_metrics_urls) or [f"{self.service_url('ingest')}/metrics"],
+            "recommender": listed(self.recommender_metrics_urls) or [f"{self.service_url('recommender')}/metrics"],
+            "stream": listed(self.stream_metrics_urls) or stream,
             "outcomes": [outcomes],
         }
 
@@ -449,10 +452,6 @@ class Settings(BaseSettings):
         redis = redis_url.parse(self.redis_url)
         online = {"FEAST_REDIS": redis.feast(), "FEAST_REDIS_TYPE": redis.kind, "FEAST_REDIS_SERVICE": redis.service}
         return values | feast | online
-
-
-def _listed(urls: str) -> list[str]:
-    return [url.strip() for url in urls.split(",") if url.strip()]
 
 
 def secret_variables() -> frozenset[str]:

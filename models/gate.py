@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from infra.lists import listed
 from infra.settings import SettingsError
 from models.bundle import Bundle
 from models.canary import Answer, K
@@ -100,7 +101,7 @@ def guarded_segments(text: str, categories: Collection[str] | None = None) -> tu
     Raises:
         SettingsError: a name that is no segment.
     """
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    names = tuple(dict.fromkeys(listed(text)))
     known = [*GUARDED, *(f"{CATEGORY}{name}" for name in categories or ())]
     for name in names:
         if name in GUARDED or (name.startswith(CATEGORY) and (categories is None or name in known)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from infra.lists import listed
 from infra.settings import Settings
 
 METHODS = ("GET", "POST", "PUT", "DELETE")
@@ -19,7 +20,7 @@ def across(app: ASGIApp, settings: Settings) -> ASGIApp | None:
 
     No cookies are taken anywhere, so the browser need not be told to send them.
     """
-    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    origins = listed(settings.cors_origins)
     if not origins:
         return None
     return CORSMiddleware(

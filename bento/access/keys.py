@@ -18,6 +18,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Literal, get_args
 
+from infra.lists import listed
 from infra.settings import SettingsError
 
 log = logging.getLogger(__name__)
@@ -130,7 +131,7 @@ def read(path: Path) -> list[Holder]:
 
 def roles_of(said: str) -> frozenset[Role]:
     """Roles as settings and the file write them, comma separated. Raises SettingsError."""
-    names = [name.strip() for name in said.split(",") if name.strip()]
+    names = listed(said)
     if unknown := [name for name in names if name not in ROLES]:
         raise SettingsError(f"{unknown[0]!r} is no role; there are {', '.join(ROLES)}")
     return frozenset(role for role in ROLES if role in names)

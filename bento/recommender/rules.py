@@ -14,6 +14,7 @@ from feature_repo.events import EVENT_TYPES, MICROSECONDS
 from feature_repo.item_table import ItemTable
 from feature_repo.schema import USER_SEEN, View
 from feature_repo.state import type_bits
+from infra.lists import listed
 from infra.settings import Settings, SettingsError
 
 Mask = NDArray[np.bool_]
@@ -36,7 +37,7 @@ class SeenRule:
     @classmethod
     def of(cls, settings: Settings) -> SeenRule:
         """From seen_days and seen_event_types. Raises SettingsError for an event type that there is not."""
-        wanted = [name.strip() for name in settings.seen_event_types.split(",") if name.strip()]
+        wanted = listed(settings.seen_event_types)
         try:
             return cls(settings.seen_days, type_bits(wanted))
         except KeyError as error:
