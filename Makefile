@@ -113,9 +113,12 @@ bench-growth: setup ## cost, memory and latency against 10^3..10^6 users and 10^
 	@$(BIN)/python -m benchmarks.growth --json $(or $(FRESHET_HOME),.local)/growth.json --plot $(or $(FRESHET_HOME),.local)/plots/growth.png; \
 		code=$$?; $(BIN)/python -m benchmarks.capacity --figures $(or $(FRESHET_HOME),.local)/growth.json && exit $$code
 
-test: lint tools $(PAGE) ## everything: lint, types, floors, then all tests, the page's too
+# Two tests at a time, each worker with servers of its own; more want more cores and memory.
+WORKERS ?= 2
+
+test: lint tools $(PAGE) ## everything: lint, types, floors, then all tests, the page's too; WORKERS=2 at a time
 	@$(NPM) test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 audit: setup ## known holes in what the locks pin; says so where the feeds do not answer
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m infra.audit

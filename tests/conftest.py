@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lanes import arrange
 from mongo_server import MongoServer
 
 from infra.settings import PREFIX, Settings, any_ports, load_settings
@@ -33,6 +34,11 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name in Settings.variables() or name.startswith((PREFIX, "FEAST_")):
             del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a system share a worker."""
+    arrange(items)
 
 
 @pytest.fixture(scope="session")

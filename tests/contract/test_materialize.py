@@ -9,7 +9,7 @@ from typing import Any
 from feature_repo.erasures import Erasures
 from feature_repo.events import Event, UserProfile
 from feature_repo.online import OnlineStore
-from feature_repo.schema import USER_FEATURES, USER_PROFILE, USER_SEEN, VIEWS
+from feature_repo.schema import SEGMENT_FAVOURITES, USER_FEATURES, USER_PROFILE, USER_SEEN, VIEWS
 from feature_repo.store import apply_definitions, open_store
 from flows.backfill import write_history
 from flows.materialize import bring_online, offline_rows
@@ -32,4 +32,6 @@ def test_users_who_are_erased_meanwhile_do_not_come_back(definitions: Settings, 
     for view in (USER_FEATURES, USER_SEEN, USER_PROFILE):
         anna, bert = online.read(view.name, ["anna", "bert"])
         assert anna is None and bert is not None, view.name
+    (favourites,) = online.read(SEGMENT_FAVOURITES.name, ["s"])
+    assert favourites is not None and favourites["items"] == ["i"]
     assert not any(b"anna" in key for key in redis_client.scan_iter())

@@ -1,9 +1,9 @@
-"""The whole system as its users drive it: load, train, recommend, click, retrain by Prefect, Feast from the shell."""
+"""The whole system as a first run leaves it: loaded, trained; a click, a new item, one event followed, the demo.
 
-import json
-import subprocess
+What is done to it from a shell, by Feast's, Prefect's and MLflow's own commands, is in tests/docs/test_readme.py.
+"""
+
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import httpx
@@ -15,9 +15,9 @@ from infra import demo
 from infra.firstrun import first_run
 from infra.follow import follow
 from infra.local import Stack
-from infra.servers import script
-from infra.settings import ROOT, any_ports, load_settings
+from infra.settings import any_ports, load_settings
 
+PARTS = ("kafka", "redis", "postgres", "prefect", "feast", "ingest", "recommender", "stream")
 USERS, EACH = 120, 20
 PATIENCE_S = 60
 
@@ -32,11 +32,9 @@ def stack(tmp_path_factory):
         dataset=str(shop.folder),
         retriever_epochs=2,
         release_poll_s=0.5,
-        gate_margin=-1.0,  # the second model is made of the same events and two clicks: no better than the first
-        gate_segments="",
         **any_ports(),
     )
-    with Stack(settings) as stack:
+    with Stack(settings, PARTS) as stack:
         first_run(stack)
         yield stack
 
@@ -100,32 +98,6 @@ def test_the_demo_says_what_a_system_lacks(stack, monkeypatch, capsys):
     assert "FRESHET_RECOMMENDER_URL" in capsys.readouterr().out.replace("\n", " ")
 
 
-def shell(stack, *command):
-    """Run one of the ecosystem's own commands as the README shows it."""
-    done = subprocess.run(
-        [script(command[0]), *command[1:]],
-        env=stack.environment(),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def online_features(stack, *asked):
-    """One feature of one entity, by Feast's own command, for each (feature, entity): all asked side by side."""
-
-    def read(feature, entity):
-        told = shell(stack, "feast", "-c", "feature_repo", "get-online-features", "-f", feature, "-e", entity)
-        return json.loads(told[told.index("{") :])[feature.partition(":")[2]]
-
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(read, *zip(*asked, strict=True)))
-
-
 def test_both_services_are_ready_and_say_which_model_answers(ingest, recommender):
     assert ingest.get("/ready").status_code == 200
     assert recommender.get("/ready").status_code == 200
@@ -164,25 +136,3 @@ def test_a_new_item_is_recommendable_from_its_first_minute(ingest, recommender):
     answer = until(lambda: taken(recommender.get("/items/garden-new/similar", params={"k": 10})))
     similar = ids(answer)
     assert sum(item.startswith("garden-") for item in similar) > len(similar) / 2
-
-
-def test_feast_works_from_the_shell(stack):
-    end = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    shell(stack, "feast", "-c", "feature_repo", "apply")
-    shell(stack, "feast", "-c", "feature_repo", "materialize-incremental", end)
-    counts, (favourites,) = online_features(
-        stack,
-        ("user_features:event_count", "user_id=user-0"),
-        ("segment_favourites:items", "segment=likes:music"),
-    )
-    assert counts == [EACH]
-    assert any(item.startswith("music-") for item in favourites)
-
-
-def test_prefect_retrains_and_the_recommender_follows(stack, recommender):
-    shell(stack, "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", "flows/prefect.yaml")
-    shell(stack, "prefect", "deployment", "run", "train/freshet", "--watch")
-    until(lambda: recommender.get("/model").json()["registered_version"] == "2")
-    answer = recommender.get("/recommend", params={"user_id": "user-1"}).json()
-    assert answer["fallback"] is None
-    assert answer["model_version"] == recommender.get("/model").json()["model_version"]
