@@ -12,7 +12,14 @@ import pytest
 SHARED = {"tests/page/": "page", "prefect_server": "prefect"}
 """A folder, or a fixture of the session -> the name of all that use it."""
 
-LONGEST = ("tests/docs/test_readme.py", "tests/e2e/", "page", "prefect", "tests/infra/test_dashboards.py", "tests/bento/")
+LONGEST = (
+    "tests/docs/test_readme.py",
+    "tests/e2e/",
+    "page",
+    "prefect",
+    "tests/infra/test_dashboards.py",
+    "tests/bento/",
+)
 
 
 def arrange(items: list[pytest.Item]) -> None:
