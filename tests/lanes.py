@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-SHARED = {"tests/page/": "page", "prefect_server": "prefect"}
+SHARED = {"tests/page/": "page", "prefect_server": "prefect", "console": "console"}
 """A folder, or a fixture of the session -> the name of all that use it."""
 
 LONGEST = (

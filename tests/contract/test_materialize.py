@@ -33,5 +33,5 @@ def test_users_who_are_erased_meanwhile_do_not_come_back(definitions: Settings, 
         anna, bert = online.read(view.name, ["anna", "bert"])
         assert anna is None and bert is not None, view.name
     (favourites,) = online.read(SEGMENT_FAVOURITES.name, ["s"])
-    assert favourites is not None and favourites["items"] == ["i"]
+    assert favourites is not None and favourites.features["items"] == ["i"]
     assert not any(b"anna" in key for key in redis_client.scan_iter())
