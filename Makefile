@@ -23,7 +23,7 @@ ifdef FRESHET_HOME
 export FRESHET_HOME
 endif
 
-.PHONY: help setup frontend tools demo demo-remote demo-lifecycle up down status trace load train rollback bench bench-quality bench-serving bench-serving-faults bench-faults bench-growth test audit lint docs lock clean
+.PHONY: help setup frontend tools demo demo-remote demo-lifecycle up down status trace load train rollback bench bench-quality bench-serving bench-serving-faults bench-faults bench-growth test test-page audit lint lint-code lint-page docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -113,21 +113,28 @@ bench-growth: setup ## cost, memory and latency against 10^3..10^6 users and 10^
 	@$(BIN)/python -m benchmarks.growth --json $(or $(FRESHET_HOME),.local)/growth.json --plot $(or $(FRESHET_HOME),.local)/plots/growth.png; \
 		code=$$?; $(BIN)/python -m benchmarks.capacity --figures $(or $(FRESHET_HOME),.local)/growth.json && exit $$code
 
-# Two tests at a time, each worker with servers of its own; more want more cores and memory.
+# Tests at a time; each worker has servers of its own.
 WORKERS ?= 2
 
-test: lint tools $(PAGE) ## everything: lint, types, floors, then all tests, the page's too; WORKERS=2 at a time
-	@$(NPM) test
+test: tools $(PAGE) ## everything: lint, types, floors, then all tests, the page's too; WORKERS=2 at a time
+	@$(MAKE) --no-print-directory --output-sync --jobs=2 lint-code test-page
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+test-page: lint-page ## the page's own tests
+	@$(NPM) test
 
 audit: setup ## known holes in what the locks pin; says so where the feeds do not answer
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m infra.audit
 
-lint: setup $(MODULES) ## style, types, and the four floors
+lint: lint-code lint-page ## style, types, and the four floors
+
+lint-code: setup ## style and types of Python, and its four floors
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+lint-page: $(MODULES) ## style and types of the page
 	@$(NPM) run check
 
 docs: setup ## write what code says of itself: .env.example, docs/openapi, docs/reference
