@@ -109,7 +109,7 @@ bench-serving-faults: setup ## Redis, broker, registry and feed fail under load,
 bench-faults: setup ## 100 SIGKILLs under load; every event accounted for (some ten minutes)
 	@$(BIN)/python -m benchmarks.faults
 
-bench-growth: setup ## cost, memory and latency against 10^3..10^6 users and 10^3..10^5 items, with bounds (an hour; goes on where it was stopped)
+bench-growth: setup ## cost, memory and latency against 10^3..10^6 users and 10^3..10^5 items, with bounds (40 minutes; goes on where it was stopped)
 	@$(BIN)/python -m benchmarks.growth --json $(or $(FRESHET_HOME),.local)/growth.json --plot $(or $(FRESHET_HOME),.local)/plots/growth.png; \
 		code=$$?; $(BIN)/python -m benchmarks.capacity --figures $(or $(FRESHET_HOME),.local)/growth.json && exit $$code
 
