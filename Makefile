@@ -118,7 +118,7 @@ WORKERS ?= 2
 
 test: tools $(PAGE) ## everything: lint, types, floors, then all tests, the page's too; WORKERS=2 at a time
 	@$(MAKE) --no-print-directory --output-sync --jobs=2 lint-code test-page
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n $(WORKERS)
 
 test-page: lint-page ## the page's own tests
 	@$(NPM) test

@@ -1,44 +1,54 @@
-"""Which tests share a worker where several run side by side (`pytest -n 2 --dist loadgroup`), and which begin first.
+"""Which tests share a worker where several run side by side (`pytest -n 2`), and which begin first.
 
-Each worker has servers of its own, so a worker is a whole session. What costs most to start is started once: tests of
-one file stay together, and so do files that share a system. The longest begin first, so that none of them is left
-alone at the end.
+Each worker has servers of its own: it is a whole session. Tests of one file stay together, and so do files that share
+a system, so that what is slow to start is started once. (xdist's own way to say so, `--dist loadgroup`, groups nothing
+with pytest 9.2: github.com/pytest-dev/pytest-xdist/issues/1386.)
 """
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-SHARED = {"tests/page/": "page", "prefect_server": "prefect", "console": "console"}
-"""A folder, or a fixture of the session -> the name of all that use it."""
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+SHARED = {
+    "tests/page/": "the page",
+    "tests/bento/test_console_": "the console",
+    **dict.fromkeys(
+        [f"tests/flows/test_{name}.py" for name in ("deployments", "drift", "erase", "kubernetes_pool", "train")],
+        "Prefect",
+    ),
+}
+"""Beginning of a path -> the system that these tests share: fixtures of the session."""
 
 ORDER = (
     "tests/docs/test_readme.py",
     "tests/bento/",  # waits more than it works: it leaves the processor to the README's commands
-    "console",
-    "page",
+    "tests/page/",
     "tests/e2e/",
-    "prefect",
+    "tests/flows/test_deployments.py",
     "tests/infra/test_dashboards.py",
 )
-"""Beginnings of groups' names; the others, which are short, come after them."""
+"""What takes longest begins first, so that at the end no worker waits for the other; all others come after these."""
 
 
-def arrange(items: list[pytest.Item]) -> None:
-    """Mark every test with its group, and put the groups in order; within a group it stays as it was."""
-    files: dict[str, set[str]] = {}
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        files.setdefault(file, set()).update(getattr(item, "fixturenames", ()))
-    groups = {file: _group(file, fixtures) for file, fixtures in files.items()}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item.nodeid.partition("::")[0]]))
-    items.sort(key=lambda item: _place(groups[item.nodeid.partition("::")[0]]))
+class Lanes(LoadScopeScheduling):
+    """Hands out files, and those that share a system as one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
 
 
-def _group(file: str, fixtures: set[str]) -> str:
-    return next((name for what, name in SHARED.items() if file.startswith(what) or what in fixtures), file)
+def group(nodeid: str) -> str:
+    """The name of all tests that share a worker with this one."""
+    return next((name for begin, name in SHARED.items() if nodeid.startswith(begin)), nodeid.partition("::")[0])
 
 
-def _place(group: str) -> int:
-    return next((n for n, begin in enumerate(ORDER) if group.startswith(begin)), len(ORDER))
+def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The tests as they are handed out; within a file they stay as they were."""
+
+    def place(item: Any) -> int:
+        return next((n for n, begin in enumerate(ORDER) if item.nodeid.startswith(begin)), len(ORDER))
+
+    return sorted(items, key=place)
