@@ -21,7 +21,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     FRESHET_HOST=0.0.0.0
 WORKDIR /app
 COPY --from=packages /opt/venv /opt/venv
-COPY infra/__init__.py infra/database.py infra/kafka.py infra/production.py infra/redis_url.py infra/settings.py infra/telemetry.py infra/tracing.py infra/
+COPY infra/__init__.py infra/database.py infra/kafka.py infra/lists.py infra/production.py infra/redis_url.py infra/settings.py infra/telemetry.py infra/tracing.py infra/
 COPY feature_repo/__init__.py feature_repo/erasures.py feature_repo/events.py feature_repo/
 COPY bento/__init__.py bento/asgi.py bento/errors.py bento/served.py bento/
 COPY bento/access/*.py bento/access/
