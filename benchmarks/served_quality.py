@@ -53,6 +53,7 @@ PATIENT = {
     "item_refresh_s": 0.005,
     "feature_ttl_s": 100 * 365 * 86_400.0,
     "dependency_timeout_s": 5.0,
+    "request_timeout_ms": 10_000,
     "explore_share": 0.0,
 }
 TOLERANCE = 0.01

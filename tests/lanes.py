@@ -7,8 +7,6 @@ with pytest 9.2: github.com/pytest-dev/pytest-xdist/issues/1386.)
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -22,15 +20,13 @@ SHARED = {
 }
 """Beginning of a path -> the system that these tests share: fixtures of the session."""
 
-ORDER = (
+FIRST = (
     "tests/docs/test_readme.py",
     "tests/bento/",  # waits more than it works: it leaves the processor to the README's commands
-    "tests/page/",
     "tests/e2e/",
-    "tests/flows/test_deployments.py",
-    "tests/infra/test_dashboards.py",
 )
-"""What takes longest begins first, so that at the end no worker waits for the other; all others come after these."""
+LAST = "tests/page/"
+"""Its system runs until the end of the session."""
 
 
 class Lanes(LoadScopeScheduling):
@@ -46,9 +42,10 @@ def group(nodeid: str) -> str:
 
 
 def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
-    """The tests as they are handed out; within a file they stay as they were."""
+    """The tests as workers are handed them, what takes longest first; within a file they stay as they were."""
 
-    def place(item: Any) -> int:
-        return next((n for n, begin in enumerate(ORDER) if item.nodeid.startswith(begin)), len(ORDER))
+    def place(item: pytest.Item) -> int:
+        first = next((n for n, begin in enumerate(FIRST) if item.nodeid.startswith(begin)), len(FIRST))
+        return first + item.nodeid.startswith(LAST)
 
     return sorted(items, key=place)

@@ -127,9 +127,9 @@ def test_what_was_wrong_for_a_reason_that_has_passed_counts_once(
 def test_an_event_without_an_id_counts_once_however_often_it_is_sent_again(
     settings: Settings, log: Any, start_stack: Callable[..., Any]
 ) -> None:
-    ahead = datetime.now(UTC) + timedelta(seconds=MAX_CLOCK_SKEW_S + 2)
-    value = f'{{"user_id":"u1","item_id":"i1","event_type":"view","timestamp":"{ahead.isoformat()}"}}'.encode()
     start_stack(settings, "stream")
+    ahead = datetime.now(UTC) + timedelta(seconds=MAX_CLOCK_SKEW_S + 5)  # so long it may take to be read
+    value = f'{{"user_id":"u1","item_id":"i1","event_type":"view","timestamp":"{ahead.isoformat()}"}}'.encode()
     publish(settings, [Outgoing(settings.topic_events, b"u1", value, [("trace", b"abc")])])
     log.wait_for(lambda: len(log.messages(settings.topic_dead)), 1)
     (letter,) = log.messages(settings.topic_dead)

@@ -89,6 +89,7 @@ def test_a_list_and_what_it_led_to_become_rows(settings: Settings, log: Any, sta
     log.send([act(1, "i0")])
     log.wait_for(lambda: metrics(stack)["freshet_outcomes_open_states"], 1)  # waits for its list
     send_lists(log, impression(1), impression(2), impression(1, items=["i10", "i11"], offset=10, features=[]))
+    log.wait_for(lambda: metrics(stack)['freshet_outcomes_impressions_total{kind="shown"}'], 3)  # no other act is early
     log.send([act(1, "i10", kind="purchase"), act(1, "i0"), act(2, "i99"), act(1, "i1", user="u2")])
     log.send([act(2, "i3", kind="remove_from_cart"), act(2, "i3", recommendation_id=None)])
     send_lists(log, ("x", b"{}"))
