@@ -155,7 +155,7 @@ class Settings(BaseSettings):
         description="X-Api-Key that may do everything; empty: anybody in local mode, nobody in production",
     )
     api_key: str = Field(
-        "", repr=False, description="X-Api-Key that commands send to the services; empty: the administrator's"
+        "", repr=False, description="X-Api-Key that `load`, the demo and `make trace` send; empty: the administrator's"
     )
     rate_limit: str = Field(
         "", description="most requests of one key, of one address without a key: 100/second, say; empty: any number"
@@ -422,7 +422,7 @@ class Settings(BaseSettings):
 
     @property
     def own_key(self) -> str:
-        """The X-Api-Key that commands show to the services; empty: none."""
+        """The X-Api-Key that `load`, the demo and `make trace` show to the services; empty: none."""
         return self.api_key or self.admin_key
 
     @classmethod

@@ -18,7 +18,7 @@ from models.training import make_plan
 USERS, EACH = 120, 20
 JUDGED = 40
 TIED = 2
-"""Rows are float32 in Redis: items of all but equal scores may change places, seldom more of them than two."""
+"""Rows are float32 in Redis: items of all but equal scores may change places."""
 
 
 def acts_before(data: Data, moment: Moment) -> int:
@@ -48,9 +48,8 @@ def test_lists_served_are_those_of_the_replay(comparison: Comparison, data: Data
     assert len(acted) == JUDGED
     assert 0 < sum(acted) < JUDGED
     assert [answer.fallback for answer in comparison.answers] == [None if known else "profile" for known in acted]
-    lists = zip(comparison.answers, comparison.measured, strict=True)
-    moved = np.array([displaced(answer.items, measured) for answer, measured in lists])
-    assert (moved <= TIED).mean() >= 0.95, moved
+    for moment, answer, measured in zip(comparison.moments, comparison.answers, comparison.measured, strict=True):
+        assert displaced(answer.items, measured) <= TIED, moment
     everything = np.ones(JUDGED, bool)
     assert comparison.same.mean() >= 0.95
     assert comparison.ratio(everything).ratio == pytest.approx(1, abs=TOLERANCE)
